@@ -1,0 +1,289 @@
+"""Plans: what each capture mode opens, who owns a frontend, what a change costs, and any sequence of changes."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.build import endpoint_slice, key, name, service, services, slices
+from userproxy.core.plan import Plan, PlanSettings, Running, Serving, Verdict, plan
+from userproxy.core.table import ServiceTable
+from userproxy.model import (
+    Changes,
+    Family,
+    Frontend,
+    FrontendKind,
+    ListenerSpec,
+    NoEndpoints,
+    Service,
+    ServiceSpecPort,
+)
+
+
+def settings(
+    capture: str = "redirect",
+    no_endpoints: NoEndpoints = NoEndpoints.DROP,
+    ipv6: str = "fd77::1",
+    first_port: int = 0,
+) -> PlanSettings:
+    return PlanSettings(capture, "169.254.77.1", ipv6, no_endpoints, first_port)
+
+
+class Node:
+    """A table and what runs, driven as the reconcile loop drives them."""
+
+    def __init__(self, using: PlanSettings | None = None) -> None:
+        self.table = ServiceTable()
+        self.running = Running()
+        self.settings = using or settings()
+
+    def step(self, *batches: Changes, failing: str = "") -> Plan:
+        """Apply batches, plan, record; listeners of the Service `failing` do not open."""
+        for batch in batches:
+            self.table.apply(batch)
+        made = plan(self.running, self.table.take(), self.settings)
+        failed = [spec for spec in made.open if failing and spec.key.name.name == failing]
+        self.table.touch(self.running.record(made, failed))
+        return made
+
+
+def frontend(address: str, port: int = 80, kind: FrontendKind = FrontendKind.CLUSTER_IP) -> Frontend:
+    return Frontend(address, port, "TCP", kind)
+
+
+WEB = services(service("web", "10.96.0.10"))
+WEB_UP = slices(endpoint_slice("web-1", "web", "10.0.0.1", "10.0.0.2"))
+
+
+def test_redirect_opens_one_listener_on_the_proxy_address() -> None:
+    made = Node().step(WEB, WEB_UP)
+    spec = ListenerSpec(key("web"), "169.254.77.1", 0, captured_only=True)
+    assert made.open == (spec,)
+    assert made.capture == ((frontend("10.96.0.10"), spec),)
+    assert made.serve == (Serving(key("web"), (("10.0.0.1", 8080), ("10.0.0.2", 8080)), Verdict.CARRY),)
+    assert not made.empty
+
+
+def test_route_listens_on_the_cluster_ip() -> None:
+    made = Node(settings("route")).step(WEB)
+    assert made.open == (ListenerSpec(key("web"), "10.96.0.10", 80, captured_only=False),)
+    assert [one for one, _ in made.capture] == [frontend("10.96.0.10")]
+
+
+def test_none_listens_on_the_proxy_address_without_frontends() -> None:
+    made = Node(settings("none")).step(WEB)
+    assert made.open == (ListenerSpec(key("web"), "169.254.77.1", 0, captured_only=False),)
+    assert made.capture == ()
+
+
+def test_ipv6_is_left_out_where_the_host_has_none() -> None:
+    dual = services(service("web", "10.96.0.10", "fd00::10"))
+    assert [spec.address for spec in Node().step(dual).open] == ["169.254.77.1", "fd77::1"]
+    assert [spec.address for spec in Node(settings(ipv6="")).step(dual).open] == ["169.254.77.1"]
+
+
+def test_loopback_gives_each_service_an_address() -> None:
+    node = Node(settings("loopback", first_port=1024))
+    made = node.step(services(service("web", ports={"http": 80, "admin": 9000}), service("db", "10.96.0.11")))
+    by_port = {str(spec.key): (spec.address, spec.port) for spec in made.open}
+    assert by_port["default/web:http"][0] == by_port["default/web:admin"][0] != by_port["default/db"][0]
+    assert by_port["default/web:http"][1] == 8080
+    assert by_port["default/web:admin"][1] == 9000
+    again = node.step(services(service("web", ports={"http": 80, "admin": 9000, "more": 9001})))
+    assert [spec.address for spec in again.open] == [by_port["default/web:http"][0]]
+    node.step(services(removed=("web",)))
+    assert set(node.running.loopback) == {name("db")}
+    assert set(node.running.loopback_taken.values()) == {name("db")}
+
+
+def test_loopback_uses_a_cluster_ip_that_is_one() -> None:
+    made = Node(settings("loopback")).step(services(service("web", "127.96.0.10")))
+    assert [(spec.address, spec.port) for spec in made.open] == [("127.96.0.10", 80)]
+
+
+def test_loopback_offers_a_dual_stack_service_once_and_an_ipv6_one_too() -> None:
+    dual = Node(settings("loopback")).step(services(service("web", "10.96.0.10", "fd00::10")))
+    assert [spec.key.family for spec in dual.open] == [Family.IPV4]
+    single = Node(settings("loopback")).step(services(service("web", "fd00::10")))
+    assert [(spec.key.family, spec.address[:4]) for spec in single.open] == [
+        (Family.IPV6, single.open[0].address[:4])
+    ]
+    assert single.open[0].address.startswith("127.")
+
+
+def test_loopback_addresses_that_collide_in_one_plan_or_over_time(monkeypatch: object) -> None:
+    many = [service(f"s{number}", "10.96.0.10") for number in range(300)]
+    node = Node(settings("loopback"))
+    made = node.step(services(*many))
+    assert len({spec.address for spec in made.open}) == 300
+    assert len(node.running.loopback_taken) == 300
+
+
+def test_udp_is_left_alone_for_now() -> None:
+    dns = Service("default", "dns", ("10.96.0.53",), (ServiceSpecPort("", "UDP", 53),))
+    assert Node().step(services(dns)).empty
+
+
+def test_verdicts_without_usable_endpoints() -> None:
+    assert Node().step(WEB).serve == (Serving(key("web"), (), Verdict.DROP),)
+    assert Node(settings(no_endpoints=NoEndpoints.REJECT)).step(WEB).serve[0].verdict is Verdict.REJECT
+    own = services(service("web", no_endpoints="reject"))
+    assert Node().step(own).serve[0].verdict is Verdict.REJECT
+
+
+def test_an_endpoint_change_touches_no_listener_and_no_rule() -> None:
+    node = Node()
+    node.step(WEB, WEB_UP)
+    made = node.step(slices(endpoint_slice("web-1", "web", "10.0.0.2")))
+    assert made.serve == (Serving(key("web"), (("10.0.0.2", 8080),), Verdict.CARRY),)
+    assert (made.open, made.capture, made.release, made.close) == ((), (), (), ())
+
+
+def test_an_unrelated_change_is_an_empty_plan() -> None:
+    node = Node()
+    node.step(WEB, WEB_UP)
+    assert node.step(slices(endpoint_slice("other", "nobody", "10.0.0.7"))).empty
+    assert node.step(WEB).empty
+
+
+def test_a_service_that_is_gone_is_released_and_closed() -> None:
+    node = Node()
+    opened = node.step(WEB, WEB_UP).open
+    made = node.step(services(removed=("web",)))
+    assert made.release == (frontend("10.96.0.10"),)
+    assert made.close == opened
+    assert made.forget == (key("web"),)
+    assert node.running.ports == {}
+    assert node.running.of_service == {}
+    assert node.running.owners == {}
+
+
+def test_a_port_that_is_gone_leaves_the_others() -> None:
+    node = Node()
+    node.step(services(service("web", ports={"a": 80, "b": 81})))
+    made = node.step(services(service("web", ports={"b": 81})))
+    assert made.forget == (key("web", "a"),)
+    assert made.release == (frontend("10.96.0.10", 80),)
+    assert made.open == ()
+    assert node.running.of_service == {name("web"): {key("web", "b")}}
+
+
+def test_a_new_cluster_ip_keeps_the_redirect_listener() -> None:
+    node = Node()
+    node.step(WEB)
+    made = node.step(services(service("web", "10.96.0.99")))
+    assert (made.open, made.close) == ((), ())
+    assert made.release == (frontend("10.96.0.10"),)
+    assert [one for one, _ in made.capture] == [frontend("10.96.0.99")]
+
+
+def test_a_new_cluster_ip_needs_a_new_route_listener() -> None:
+    node = Node(settings("route"))
+    old = node.step(WEB).open
+    made = node.step(services(service("web", "10.96.0.99")))
+    assert made.close == old
+    assert [spec.address for spec in made.open] == ["10.96.0.99"]
+
+
+def test_a_contended_frontend_stays_with_its_owner_until_that_lets_go() -> None:
+    node = Node()
+    node.step(WEB)
+    made = node.step(services(service("late", "10.96.0.10")))
+    assert made.contended == ((frontend("10.96.0.10"), key("web"), key("late")),)
+    assert made.open == ()
+    assert node.table.touched == 0
+    node.step(services(removed=("web",)))
+    assert node.table.touched == 1
+    made = node.step()
+    assert [one for one, _ in made.capture] == [frontend("10.96.0.10")]
+    assert node.running.owners == {frontend("10.96.0.10"): key("late")}
+
+
+def test_a_frontend_handed_over_in_one_batch_comes_with_the_next_plan() -> None:
+    node = Node()
+    node.step(services(service("web", ports={"old": 80})))
+    made = node.step(services(service("web", ports={"new": 80})))
+    assert made.release == (frontend("10.96.0.10"),)
+    assert made.capture == ()
+    assert node.table.touched == 1
+    assert [one for one, _ in node.step().capture] == [frontend("10.96.0.10")]
+
+
+def test_a_listener_that_failed_is_planned_again() -> None:
+    node = Node()
+    first = node.step(WEB, failing="web")
+    assert node.running.owners == {}
+    node.table.touch([name("web")])
+    again = node.step()
+    assert again.open == first.open
+    assert again.capture == first.capture
+    assert node.running.owners == {frontend("10.96.0.10"): key("web")}
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.integers(0, 3),
+        st.one_of(
+            st.none(),
+            st.tuples(
+                st.sampled_from(["10.96.0.1", "10.96.0.2", "10.96.0.3"]),
+                st.lists(st.sampled_from([80, 81, 82]), unique=True, max_size=2),
+            ),
+        ),
+        st.booleans(),
+    ),
+    max_size=20,
+)
+
+
+@given(STEPS, st.sampled_from(["redirect", "route", "loopback", "none"]))
+def test_what_runs_equals_what_the_snapshot_wants_after_any_sequence(steps: list, mode: str) -> None:
+    node = Node(settings(mode))
+    listeners: dict[ListenerSpec, None] = {}
+    captured: dict[Frontend, ListenerSpec] = {}
+
+    def follow(made: Plan) -> None:
+        for spec in made.open:
+            assert spec not in listeners
+            listeners[spec] = None
+        for one in made.release:
+            del captured[one]
+        for one, spec in made.capture:
+            assert one not in captured
+            captured[one] = spec
+        for spec in made.close:
+            del listeners[spec]
+
+    for number, wanted, failing in steps:
+        text = f"s{number}"
+        if wanted is None:
+            batch = services(removed=(text,))
+        else:
+            address, numbers = wanted
+            batch = services(service(text, address, ports={f"p{n}": n for n in numbers}))
+        made = node.step(batch, failing=text if failing else "")
+        lost = {spec for spec in made.open if failing and spec.key.name.name == text}
+        follow(
+            Plan(
+                open=tuple(spec for spec in made.open if spec not in lost),
+                capture=tuple((one, spec) for one, spec in made.capture if spec not in lost),
+                release=made.release,
+                close=made.close,
+            )
+        )
+        if failing:
+            node.table.touch([name(text)])
+        for _ in range(4):
+            follow(node.step())
+    assert set(listeners) == {spec for port in node.running.ports.values() for spec, _ in port.listeners}
+    assert captured == {
+        one: spec for port in node.running.ports.values() for one, spec in port.frontends().items()
+    }
+    assert set(node.running.owners) == set(captured)
+    if mode in ("redirect", "route"):
+        wanted_frontends = {
+            (port.cluster_ip, port.port)
+            for one in node.table.services()
+            for port in node.table.service_ports(one)
+        }
+        assert {(one.address, one.port) for one in captured} == wanted_frontends

@@ -1,0 +1,18 @@
+"""userproxy makes Kubernetes Services work on a node in userspace.
+
+The way data flows, always in one direction:
+
+    API server -> kube (reflector) -> decode -> core.table -> core.topology -> core.plan
+    plan --+--> listeners opened and closed, endpoints handed over   (dataplane)
+           +--> redirect map, local routes, loopback addresses       (capture)
+    client -> listener -> balancer.pick -> dial -> relay -> counters -> admin (metrics, status, health)
+
+Layers, imports go downward only:
+
+    cli > app > agent > config, reconcile > {kube, capture, dataplane, admin, standalone} > core > model, errors
+
+The edges in braces do not import each other, and core does no input or output, reads no clock and draws no random number.
+Reading order: model, core.table, core.topology, core.plan, core.balancer, reconcile, dataplane.connection, agent, app.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,49 @@
+"""What is counted for each Service port: plain slots, written on the hot path, read by whoever exports them.
+
+Owns the counter fields and their addition. Knows nothing of Prometheus (`admin.metrics` names and labels them).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+DIAL_BUCKETS: tuple[float, ...] = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
+"""Upper bounds in seconds of the dial-time histogram; the last bucket of `dial_buckets` is everything above."""
+
+
+class PortCounters(msgspec.Struct):
+    """Counters of one Service port on one family. All but `active` only grow."""
+
+    accepted: int = 0
+    """connections taken from the kernel"""
+    active: int = 0
+    """connections open now"""
+    carried: int = 0
+    """connections that reached an endpoint"""
+    failed: int = 0
+    """connections that ended with RST because every dial failed or no endpoint was usable"""
+    direct_refused: int = 0
+    """connections to a redirect listener's own address, refused"""
+    retries: int = 0
+    """dials after the first one of a connection"""
+    dial_refused: int = 0
+    dial_unreachable: int = 0
+    dial_timeout: int = 0
+    dial_other: int = 0
+    bytes_received: int = 0
+    """bytes from clients to endpoints"""
+    bytes_sent: int = 0
+    """bytes from endpoints to clients"""
+    dial_seconds: float = 0.0
+    """sum of the times of successful dials"""
+    dial_buckets: list[int] = msgspec.field(default_factory=lambda: [0] * (len(DIAL_BUCKETS) + 1))
+    """successful dials by time, not cumulative"""
+
+    def add(self, other: PortCounters) -> None:
+        """Add the counts of `other` (of another worker, say) to these."""
+        for name in self.__struct_fields__:
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if isinstance(mine, list):
+                setattr(self, name, [a + b for a, b in zip(mine, theirs, strict=True)])
+            else:
+                setattr(self, name, mine + theirs)

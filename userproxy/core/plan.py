@@ -1,0 +1,289 @@
+"""What must change to get from what runs to what the snapshot wants.
+
+Owns the decisions: which listeners a Service port needs in each capture mode, which Service port owns a frontend, what is
+served while no endpoint is usable. `plan` is a pure function of what runs and of the touched Services; its cost does not
+depend on the number of other Services. `Running` remembers what was applied; only the reconcile loop writes to it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from userproxy.core.loopback import loopback_address, loopback_port
+from userproxy.core.topology import usable
+from userproxy.model import (
+    Address,
+    Family,
+    Frontend,
+    FrontendKind,
+    ListenerSpec,
+    NoEndpoints,
+    PortKey,
+    ServiceName,
+    ServicePort,
+)
+
+SERVED_PROTOCOLS = frozenset({"TCP"})
+
+
+class Verdict(enum.Enum):
+    """What happens to a connection attempt at a Service port."""
+
+    CARRY = "carry"
+    DROP = "drop"
+    REJECT = "reject"
+
+
+class PlanSettings(msgspec.Struct, frozen=True):
+    """The settings that decide where listeners go."""
+
+    capture: str
+    """`redirect`, `route`, `loopback` or `none`"""
+    proxy_address_ipv4: str
+    """where IPv4 listeners are bound in redirect and none mode"""
+    proxy_address_ipv6: str
+    """the same for IPv6; empty when the host has no IPv6, then IPv6 Service ports are left out"""
+    no_endpoints: NoEndpoints
+    """what a client meets while no endpoint is usable, unless the Service says otherwise"""
+    first_port: int = 0
+    """lowest port number this process may bind in loopback mode (ip_unprivileged_port_start, 0 when privileged)"""
+
+    def proxy_address(self, family: Family) -> str:
+        """Return the address of redirect listeners of one family."""
+        return self.proxy_address_ipv4 if family is Family.IPV4 else self.proxy_address_ipv6
+
+
+class Serving(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """Where the connections of one Service port go."""
+
+    key: PortKey
+    endpoints: tuple[Address, ...]
+    verdict: Verdict
+
+
+class PortPlan(msgspec.Struct, frozen=True, gc=False):
+    """All that runs, or shall run, for one Service port on one family."""
+
+    serving: Serving
+    listeners: tuple[tuple[ListenerSpec, tuple[Frontend, ...]], ...]
+
+    def frontends(self) -> dict[Frontend, ListenerSpec]:
+        """Return each frontend with the listener that answers it."""
+        return {frontend: spec for spec, frontends in self.listeners for frontend in frontends}
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """Steps in the order they are applied: open and serve, then capture and release, then close and forget."""
+
+    open: tuple[ListenerSpec, ...] = ()
+    serve: tuple[Serving, ...] = ()
+    capture: tuple[tuple[Frontend, ListenerSpec], ...] = ()
+    release: tuple[Frontend, ...] = ()
+    close: tuple[ListenerSpec, ...] = ()
+    forget: tuple[PortKey, ...] = ()
+    record: tuple[PortPlan, ...] = ()
+    loopback: tuple[tuple[ServiceName, str | None], ...] = ()
+    contended: tuple[tuple[Frontend, PortKey, PortKey], ...] = ()
+    """a frontend, the Service port that holds it, and the one that must wait for it"""
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self.open or self.serve or self.capture or self.release or self.close or self.forget)
+
+
+class Running:
+    """What was applied so far: Service ports, who owns each frontend, and who waits for one."""
+
+    def __init__(self) -> None:
+        self.ports: dict[PortKey, PortPlan] = {}
+        self.of_service: dict[ServiceName, set[PortKey]] = {}
+        self.owners: dict[Frontend, PortKey] = {}
+        self.waiting: dict[Frontend, set[PortKey]] = {}
+        self.loopback: dict[ServiceName, str] = {}
+        self.loopback_taken: dict[str, ServiceName] = {}
+
+    def record(self, plan: Plan, failed: Iterable[ListenerSpec] = ()) -> set[ServiceName]:
+        """Take over an applied plan, without the listeners that could not be opened.
+
+        Returns the Services to plan again because a frontend they wait for became free.
+        """
+        lost = set(failed)
+        freed = set(plan.release)
+        for frontend in plan.release:
+            self.owners.pop(frontend, None)
+        for key in plan.forget:
+            self._forget(key)
+        for port in plan.record:
+            listeners = tuple(item for item in port.listeners if item[0] not in lost)
+            kept = PortPlan(port.serving, listeners)
+            self.ports[port.serving.key] = kept
+            self.of_service.setdefault(port.serving.key.name.service, set()).add(port.serving.key)
+            self.owners.update(dict.fromkeys(kept.frontends(), port.serving.key))
+        for name, address in plan.loopback:
+            self._assign_loopback(name, address)
+        again: set[ServiceName] = set()
+        for frontend, holder, waiter in plan.contended:
+            self.waiting.setdefault(frontend, set()).add(waiter)
+            if self.owners.get(frontend) != holder:
+                freed.add(frontend)
+        for frontend in freed:
+            again.update(key.name.service for key in self.waiting.pop(frontend, ()))
+        return again
+
+    def _forget(self, key: PortKey) -> None:
+        self.ports.pop(key, None)
+        keys = self.of_service.get(key.name.service, set())
+        keys.discard(key)
+        if not keys:
+            self.of_service.pop(key.name.service, None)
+
+    def _assign_loopback(self, name: ServiceName, address: str | None) -> None:
+        if address is None:
+            self.loopback_taken.pop(self.loopback.pop(name, ""), None)
+        else:
+            self.loopback[name] = address
+            self.loopback_taken[address] = name
+
+
+def plan(
+    running: Running, changes: Mapping[ServiceName, tuple[ServicePort, ...]], settings: PlanSettings
+) -> Plan:
+    """Return the steps from `running` to what the touched Services in `changes` want."""
+    draft = _Draft(running, settings)
+    for name, ports in changes.items():
+        draft.service(name, [port for port in ports if port.key.name.protocol in SERVED_PROTOCOLS])
+    return draft.finish()
+
+
+class _Draft:
+    """A plan in the making; frontends granted in this plan are claimed at once so that two Services cannot share one."""
+
+    def __init__(self, running: Running, settings: PlanSettings) -> None:
+        self._running = running
+        self._settings = settings
+        self._claimed: dict[Frontend, PortKey] = {}
+        self._loopback: dict[ServiceName, str | None] = {}
+        self._loopback_new: set[str] = set()
+        self._open: list[ListenerSpec] = []
+        self._serve: list[Serving] = []
+        self._capture: list[tuple[Frontend, ListenerSpec]] = []
+        self._release: list[Frontend] = []
+        self._close: list[ListenerSpec] = []
+        self._forget: list[PortKey] = []
+        self._record: list[PortPlan] = []
+        self._contended: list[tuple[Frontend, PortKey, PortKey]] = []
+
+    def finish(self) -> Plan:
+        return Plan(
+            tuple(self._open),
+            tuple(self._serve),
+            tuple(self._capture),
+            tuple(self._release),
+            tuple(self._close),
+            tuple(self._forget),
+            tuple(self._record),
+            tuple(self._loopback.items()),
+            tuple(self._contended),
+        )
+
+    def service(self, name: ServiceName, ports: list[ServicePort]) -> None:
+        wanted = {port.key: port for port in ports}
+        for key in sorted(self._running.of_service.get(name, set()) - wanted.keys()):
+            self._remove(key)
+        if not ports and name in self._running.loopback:
+            self._loopback[name] = None
+        has_ipv4 = any(port.key.family is Family.IPV4 for port in ports)
+        numbers = {port.port for port in ports}
+        for port in ports:
+            self._port(port, self._listeners(port, has_ipv4, numbers))
+
+    def _remove(self, key: PortKey) -> None:
+        before = self._running.ports[key]
+        self._release.extend(before.frontends())
+        self._close.extend(spec for spec, _ in before.listeners)
+        self._forget.append(key)
+
+    def _port(
+        self, port: ServicePort, listeners: Iterable[tuple[ListenerSpec, tuple[Frontend, ...]]]
+    ) -> None:
+        endpoints = tuple(endpoint.socket_address for endpoint in usable(port.endpoints))
+        serving = Serving(port.key, endpoints, self._verdict(port, endpoints))
+        after = PortPlan(serving, tuple(self._granted(port.key, listeners)))
+        before = self._running.ports.get(port.key)
+        if before == after:
+            return
+        self._record.append(after)
+        if before is None or before.serving != serving:
+            self._serve.append(serving)
+        had = {spec: None for spec, _ in before.listeners} if before else {}
+        has = {spec: None for spec, _ in after.listeners}
+        self._open.extend(spec for spec in has if spec not in had)
+        self._close.extend(spec for spec in had if spec not in has)
+        old = before.frontends() if before else {}
+        new = after.frontends()
+        self._release.extend(frontend for frontend, spec in old.items() if new.get(frontend) != spec)
+        self._capture.extend((frontend, spec) for frontend, spec in new.items() if old.get(frontend) != spec)
+
+    def _verdict(self, port: ServicePort, endpoints: tuple[Address, ...]) -> Verdict:
+        if endpoints:
+            return Verdict.CARRY
+        return Verdict((port.no_endpoints or self._settings.no_endpoints).value)
+
+    def _granted(
+        self, key: PortKey, listeners: Iterable[tuple[ListenerSpec, tuple[Frontend, ...]]]
+    ) -> Iterable[tuple[ListenerSpec, tuple[Frontend, ...]]]:
+        for spec, frontends in listeners:
+            mine: list[Frontend] = []
+            for frontend in frontends:
+                holder = self._claimed.get(frontend) or self._running.owners.get(frontend) or key
+                if holder == key:
+                    self._claimed[frontend] = key
+                    mine.append(frontend)
+                else:
+                    self._contended.append((frontend, holder, key))
+            if mine or not frontends:
+                yield spec, tuple(mine)
+
+    def _listeners(
+        self, port: ServicePort, has_ipv4: bool, numbers: set[int]
+    ) -> list[tuple[ListenerSpec, tuple[Frontend, ...]]]:
+        key, mode = port.key, self._settings.capture
+        if mode == "loopback":
+            return self._loopback_listeners(port, has_ipv4, numbers)
+        frontend = Frontend(port.cluster_ip, port.port, key.name.protocol, FrontendKind.CLUSTER_IP)
+        if mode == "route":
+            return [(ListenerSpec(key, port.cluster_ip, port.port, captured_only=False), (frontend,))]
+        address = self._settings.proxy_address(key.family)
+        if not address:
+            return []
+        spec = ListenerSpec(key, address, 0, captured_only=mode == "redirect")
+        return [(spec, (frontend,) if mode == "redirect" else ())]
+
+    def _loopback_listeners(
+        self, port: ServicePort, has_ipv4: bool, numbers: set[int]
+    ) -> list[tuple[ListenerSpec, tuple[Frontend, ...]]]:
+        key = port.key
+        if key.family is Family.IPV6 and has_ipv4:
+            # There is one IPv6 loopback address only, so a dual-stack Service is offered on its IPv4 side.
+            return []
+        name = key.name.service
+        address = port.cluster_ip if port.cluster_ip.startswith("127.") else self._loopback_of(name)
+        number = loopback_port(port.port, numbers, self._settings.first_port)
+        frontend = Frontend(address, number, key.name.protocol, FrontendKind.LOOPBACK)
+        return [(ListenerSpec(key, address, number, captured_only=False), (frontend,))]
+
+    def _loopback_of(self, name: ServiceName) -> str:
+        known = self._loopback.get(name) or self._running.loopback.get(name)
+        if known:
+            return known
+        address = loopback_address(name, self._is_loopback_taken)
+        self._loopback[name] = address
+        self._loopback_new.add(address)
+        return address
+
+    def _is_loopback_taken(self, address: str) -> bool:
+        return address in self._loopback_new or address in self._running.loopback_taken

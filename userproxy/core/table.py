@@ -1,0 +1,153 @@
+"""The service table: folds what the watches deliver into Service ports with their endpoints.
+
+Owns the merge of EndpointSlices (kube-proxy's ESC and ECT, reference rows 1.3.x): union over slices for each port name and
+protocol, families kept apart, duplicates removed. It remembers which Services a batch touched, so that the cost of one change
+does not depend on the number of Services. Decides nothing about which endpoints are used (`core.topology`).
+One writer: the reconcile loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from userproxy.core.annotations import ServiceSettings, read_annotations
+from userproxy.model import (
+    Changes,
+    Endpoint,
+    EndpointSlice,
+    Node,
+    PortKey,
+    Service,
+    ServiceName,
+    ServicePort,
+    ServicePortName,
+    ServiceSpecPort,
+    family_of,
+)
+
+RESOURCES = frozenset({"services", "endpointslices", "nodes"})
+
+
+class ServiceTable:
+    """All Services and EndpointSlices by key, and the set of Services touched since `take` was last called."""
+
+    def __init__(self) -> None:
+        self._services: dict[ServiceName, Service] = {}
+        self._slices: dict[ServiceName, dict[str, EndpointSlice]] = {}
+        self._owner_of_slice: dict[ServiceName, ServiceName] = {}
+        self._settings: dict[ServiceName, ServiceSettings] = {}
+        self._touched: set[ServiceName] = set()
+        self._listed: set[str] = set()
+        self.node: Node | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether Services and EndpointSlices have both been listed in full (nothing is programmed before)."""
+        return {"services", "endpointslices"} <= self._listed
+
+    @property
+    def listed(self) -> frozenset[str]:
+        """The resources that have been listed in full."""
+        return frozenset(self._listed)
+
+    @property
+    def touched(self) -> int:
+        """How many Services wait to be taken."""
+        return len(self._touched)
+
+    def apply(self, changes: Changes) -> None:
+        """Fold one batch of a watch into the table."""
+        if changes.listed:
+            self._listed.add(changes.resource)
+        for item in changes.changed:
+            if isinstance(item, Service):
+                self._services[item.key] = item
+                self._settings[item.key] = read_annotations(item)
+                self._touched.add(item.key)
+            elif isinstance(item, EndpointSlice):
+                self._put_slice(item)
+            else:
+                self.node = item
+        for key in changes.removed:
+            self._remove(changes.resource, key)
+
+    def touch(self, services: Iterable[ServiceName]) -> None:
+        """Mark Services to be planned again (a failed listener is retried, a frontend became free)."""
+        self._touched.update(services)
+
+    def take(self) -> dict[ServiceName, tuple[ServicePort, ...]]:
+        """Return the Service ports of every Service touched since the last call; an empty tuple means it is gone."""
+        touched, self._touched = self._touched, set()
+        return {name: tuple(self.service_ports(name)) for name in sorted(touched)}
+
+    def service_ports(self, name: ServiceName) -> Iterator[ServicePort]:
+        """Yield the Service ports of one Service, for each family it has a ClusterIP of."""
+        service = self._services.get(name)
+        if service is None:
+            return
+        no_endpoints = self._settings[name].no_endpoints
+        slices = [piece for _, piece in sorted(self._slices.get(name, {}).items())]
+        for cluster_ip in service.cluster_ips:
+            family = family_of(cluster_ip)
+            own = [piece for piece in slices if piece.family == family]
+            seen: set[tuple[str, str]] = set()
+            for port in service.ports:
+                if (port.name, port.protocol) in seen:
+                    continue
+                seen.add((port.name, port.protocol))
+                key = PortKey(ServicePortName(name.namespace, name.name, port.name, port.protocol), family)
+                yield ServicePort(key, cluster_ip, port.port, merge_endpoints(own, port), no_endpoints)
+
+    def services(self) -> Iterator[ServiceName]:
+        """Yield the names of all Services, sorted."""
+        yield from sorted(self._services)
+
+    def warnings(self, name: ServiceName) -> tuple[str, ...]:
+        """Return what is wrong with the annotations of one Service."""
+        settings = self._settings.get(name)
+        return settings.warnings if settings else ()
+
+    def _put_slice(self, piece: EndpointSlice) -> None:
+        owner = ServiceName(piece.namespace, piece.service)
+        before = self._owner_of_slice.get(piece.key)
+        if before is not None and before != owner:
+            # The label was edited on a live slice; kube-proxy keeps the stale copy (row 1.3.13), which helps nobody.
+            self._remove("endpointslices", piece.key)
+        self._owner_of_slice[piece.key] = owner
+        self._slices.setdefault(owner, {})[piece.name] = piece
+        self._touched.add(owner)
+
+    def _remove(self, resource: str, key: ServiceName) -> None:
+        if resource == "services":
+            self._settings.pop(key, None)
+            if self._services.pop(key, None) is not None:
+                self._touched.add(key)
+        elif resource == "endpointslices":
+            owner = self._owner_of_slice.pop(key, None)
+            if owner is None:
+                return
+            pieces = self._slices[owner]
+            del pieces[key.name]
+            if not pieces:
+                del self._slices[owner]
+            self._touched.add(owner)
+        else:
+            # The last known Node stays (row 1.4.14), but a Node that was deleted is leaving for certain.
+            self.node = Node(key.name, self.node.zone if self.node else "", leaving=True)
+
+
+def merge_endpoints(slices: Iterable[EndpointSlice], port: ServiceSpecPort) -> tuple[Endpoint, ...]:
+    """Return the endpoints of one Service port from all `slices` of its Service and family.
+
+    Duplicates have the same address and port; one that does not terminate replaces what is stored, a terminating one never
+    does (row 1.3.7). Sorted by the text "address:port" (row 1.3.8), so equal input gives equal output.
+    """
+    found: dict[str, Endpoint] = {}
+    for piece in slices:
+        for number in [p.port for p in piece.ports if p.name == port.name and p.protocol == port.protocol]:
+            for one in piece.endpoints:
+                text = f"{one.address}:{number}"
+                if text in found and one.terminating:
+                    continue
+                found[text] = Endpoint(one.address, number, one.ready, one.serving, one.terminating, one.node)
+    return tuple(found[text] for text in sorted(found))
