@@ -1,0 +1,236 @@
+"""Accepting: takes connections from listening sockets that somebody else opened, and keeps those that are open.
+
+Owns what one worker owns: the reactor, the balancer and counters of each Service port, and its connections. Listening sockets
+are opened, silenced and closed by `dataplane.listeners`; this module only registers them.
+"""
+
+from __future__ import annotations
+
+import _socket
+import errno
+import itertools
+import logging
+import select
+import socket
+from collections.abc import Callable, Iterable
+
+from userproxy.core.balancer import RoundRobin
+from userproxy.core.counters import PortCounters
+from userproxy.core.plan import Serving
+from userproxy.dataplane.connection import DIAL_DEADLINES, Connection
+from userproxy.dataplane.reactor import Deadlines, Reactor
+from userproxy.dataplane.sockets import SocketSettings, original_destination, reset_on_close
+from userproxy.model import ListenerSpec, PortKey
+
+log = logging.getLogger(__name__)
+
+ACCEPT_BATCH = 64
+"""Connections taken from one listener before others get their turn."""
+PAUSE = 0.1
+"""Seconds a listener rests after the descriptor limit was met (trio's figure)."""
+SETTLED = 1.0
+"""Age in seconds at which a connection gets the socket options of a long one."""
+
+_LISTEN_EVENTS = select.EPOLLIN | select.EPOLLEXCLUSIVE
+_NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_STREAM = _socket.SOCK_STREAM
+
+
+class Port:
+    """What is kept for one Service port on one family."""
+
+    __slots__ = ("balancer", "counters", "key")
+
+    def __init__(self, key: PortKey) -> None:
+        self.key = key
+        self.balancer = RoundRobin()
+        self.counters = PortCounters()
+
+
+class Listener:
+    """A registered listening socket. Level-triggered and exclusive, so workers that share it are not all woken."""
+
+    __slots__ = ("acceptor", "family", "parked", "port", "sock", "spec")
+
+    def __init__(self, acceptor: Acceptor, spec: ListenerSpec, sock: socket.socket, port: Port) -> None:
+        self.acceptor = acceptor
+        self.spec = spec
+        self.sock = sock
+        self.family = sock.family
+        self.port = port
+        self.parked = True
+
+    def __repr__(self) -> str:
+        return f"<Listener {self.spec.key} on {self.spec.address}>"
+
+    def register(self) -> None:
+        """Take connections from now on."""
+        if self.parked:
+            reactor = self.acceptor.reactor
+            reactor.targets[self.sock.fileno()] = self
+            reactor.epoll.register(self.sock.fileno(), _LISTEN_EVENTS)
+            self.parked = False
+
+    def unregister(self) -> None:
+        """Take no connection until `register`; the kernel queues them meanwhile."""
+        if not self.parked:
+            reactor = self.acceptor.reactor
+            reactor.epoll.unregister(self.sock.fileno())
+            reactor.targets.pop(self.sock.fileno(), None)
+            self.parked = True
+
+    def on_event(self, event: int) -> None:
+        """Take the connections that wait, up to the batch and the connection limit."""
+        acceptor = self.acceptor
+        accept = self.sock._accept  # type: ignore[attr-defined]
+        for _ in range(ACCEPT_BATCH):
+            if acceptor.full():
+                acceptor.park(self)
+                return
+            try:
+                fd, peer = accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _NO_DESCRIPTORS:
+                    acceptor.out_of_descriptors(error)
+                    acceptor.park(self)
+                # Anything else means that this one connection died in the queue (accept(2), "Error handling").
+                return
+            acceptor.accepted(self, _socket.socket(self.family, _STREAM, 0, fd), peer)
+
+    def abort(self) -> None:
+        """Nothing to end: the listener goes on."""
+
+
+class Acceptor:
+    """The connections of one worker, by Service port."""
+
+    def __init__(
+        self, reactor: Reactor, sockets: SocketSettings, half_close_timeout: float, max_connections: int
+    ) -> None:
+        self.reactor = reactor
+        self.sockets = sockets
+        self.max_connections = max_connections
+        self.ports: dict[PortKey, Port] = {}
+        self.listeners: dict[ListenerSpec, Listener] = {}
+        self.connections: set[Connection] = set()
+        self.paused = 0
+        """how often a listener had to rest because descriptors or connections ran out"""
+        self._parked: list[Listener] = []
+        self._changed: dict[Port, None] = {}
+        self._idle: Callable[[], object] | None = None
+        self._dials = [reactor.deadlines(s, Connection.dial_expired) for s in DIAL_DEADLINES]
+        self.settling = reactor.deadlines(SETTLED, Connection.settle)
+        self.lingering = reactor.deadlines(half_close_timeout, Connection.linger_expired)
+        self._resting = reactor.deadlines(PAUSE, self._rested)
+
+    def serve(self, servings: Iterable[Serving], start: int = 0) -> None:
+        """Take over the endpoints of Service ports; `start` is where a new ring begins (its worker's offset)."""
+        for serving in servings:
+            port = self.ports.get(serving.key)
+            if port is None:
+                port = self.ports[serving.key] = Port(serving.key)
+                port.balancer = RoundRobin(serving.endpoints, start)
+            else:
+                port.balancer.update(serving.endpoints)
+
+    def forget(self, keys: Iterable[PortKey]) -> None:
+        """Drop Service ports that are gone, with their counters; open connections go on."""
+        for key in keys:
+            port = self.ports.pop(key, None)
+            if port is not None:
+                self._changed.pop(port, None)
+
+    def changed_counters(self, limit: int) -> list[tuple[PortKey, PortCounters]]:
+        """Return the counters of up to `limit` Service ports that had a connection since they were returned last."""
+        taken = list(itertools.islice(self._changed, limit))
+        for port in taken:
+            del self._changed[port]
+            if port.counters.active:
+                self._changed[port] = None
+        return [(port.key, port.counters) for port in taken]
+
+    def listen(self, spec: ListenerSpec, sock: socket.socket) -> None:
+        """Take connections from `sock` for the Service port of `spec`."""
+        listener = self.listeners[spec] = Listener(self, spec, sock, self.ports[spec.key])
+        listener.register()
+
+    def unlisten(self, spec: ListenerSpec) -> socket.socket | None:
+        """Take no more connections for `spec`. Returns the socket, which whoever owns it closes; None if there is none."""
+        listener = self.listeners.pop(spec, None)
+        if listener is None:
+            return None
+        listener.unregister()
+        if listener in self._parked:
+            self._parked.remove(listener)
+        self._resting.discard(listener)
+        return listener.sock
+
+    def accepted(self, listener: Listener, sock: _socket.socket, peer: tuple[str, int]) -> None:
+        """Start a connection, unless it reached a redirect listener past the redirect."""
+        port = listener.port
+        spec = listener.spec
+        port.counters.accepted += 1
+        self._changed[port] = None
+        if spec.captured_only:
+            wanted = original_destination(sock, spec.key.family)
+            if wanted is None or wanted == sock.getsockname()[:2]:
+                port.counters.direct_refused += 1
+                reset_on_close(sock)
+                sock.close()
+                return
+        port.counters.active += 1
+        connection = Connection(self, port, sock, (peer[0], peer[1]))
+        self.connections.add(connection)
+        connection.start()
+
+    def ended(self, connection: Connection) -> None:
+        """A connection is over."""
+        connection.counters.active -= 1
+        if connection.port.key in self.ports:
+            self._changed[connection.port] = None
+        self.connections.discard(connection)
+        if self._parked and not self.full():
+            parked, self._parked = self._parked, []
+            for listener in parked:
+                listener.register()
+        if self._idle is not None and not self.connections:
+            self._idle()
+
+    def when_idle(self, call: Callable[[], object]) -> None:
+        """Call `call` whenever no connection is open, at once if so now; for draining."""
+        self._idle = call
+        if not self.connections:
+            call()
+
+    def full(self) -> bool:
+        """Whether no further connection may be taken."""
+        return len(self.connections) >= self.max_connections
+
+    def park(self, listener: Listener) -> None:
+        """Let `listener` rest: until a connection ends when the limit is met, else for PAUSE."""
+        self.paused += 1
+        listener.unregister()
+        if self.full():
+            self._parked.append(listener)
+        else:
+            self._resting.add(listener)
+
+    def out_of_descriptors(self, error: OSError) -> None:
+        """Say that a descriptor could not be had; counted, and logged once in a while by whoever reads `paused`."""
+        self.paused += 1
+        log.debug("no descriptor for a connection: %s", error)
+
+    def dial_deadline(self, attempt: int) -> Deadlines[Connection]:
+        """Return the deadlines of dial attempt number `attempt`, from 0."""
+        return self._dials[attempt if attempt < len(self._dials) else -1]
+
+    def reset_all(self) -> None:
+        """End every connection with a reset."""
+        for connection in tuple(self.connections):
+            connection.reset()
+
+    def _rested(self, listener: Listener) -> None:
+        if listener.spec in self.listeners:
+            listener.register()

@@ -1,0 +1,279 @@
+"""One client connection: the dial to an endpoint, the next endpoint when it fails, and the end.
+
+Owns the life of a connection from accept to close. The client is not read before an endpoint is connected, so nothing is lost
+when a dial fails and the next endpoint is tried. Bytes are moved by `dataplane.relay`.
+"""
+
+from __future__ import annotations
+
+import _socket
+import errno
+import select
+from typing import TYPE_CHECKING
+
+from userproxy.core.counters import DIAL_BUCKETS, PortCounters
+from userproxy.dataplane.relay import EDGE, EDGE_WRITE, Leg
+from userproxy.dataplane.sockets import reset_on_close, tune
+from userproxy.model import Address
+
+if TYPE_CHECKING:
+    from userproxy.dataplane.acceptor import Acceptor, Port
+
+DIAL_DEADLINES = (0.25, 0.5, 1.0, 2.0)
+"""Seconds for each attempt, as in kube-proxy's userspace mode (pkg/proxy/userspace/proxysocket.go); then the last one again."""
+MAX_ATTEMPTS = 16
+"""Endpoints tried for one connection when there are more than four and they fail at once."""
+DIAL_SECONDS = sum(DIAL_DEADLINES)
+"""After this time a connection gives up, whatever is left to try."""
+
+_STREAM = _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK
+_FAILED = select.EPOLLERR | select.EPOLLHUP
+_REFUSED = frozenset({errno.ECONNREFUSED, errno.ECONNRESET})
+_UNREACHABLE = frozenset(
+    {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL}
+)
+
+
+class Connection:
+    """A client's connection and, once `carried`, the endpoint's."""
+
+    __slots__ = (
+        "acceptor",
+        "attempts",
+        "carried",
+        "client",
+        "closed",
+        "counters",
+        "dial_started",
+        "endpoint",
+        "lost",
+        "marked",
+        "opened",
+        "peer_address",
+        "port",
+        "prompt",
+        "reactor",
+        "server",
+        "tried",
+    )
+
+    def __init__(self, acceptor: Acceptor, port: Port, sock: _socket.socket, peer_address: Address) -> None:
+        self.acceptor = acceptor
+        self.reactor = acceptor.reactor
+        self.port = port
+        self.counters: PortCounters = port.counters
+        self.peer_address = peer_address
+        self.client = Leg(self, sock, is_client=True)
+        self.server: Leg | None = None
+        self.endpoint: Address | None = None
+        self.tried: list[Address] = []
+        self.attempts = 0
+        self.opened = self.dial_started = self.reactor.now
+        self.carried = False
+        self.closed = False
+        self.lost = False
+        """one side takes no more bytes; ends with a reset"""
+        self.prompt = False
+        """TCP_NODELAY is set towards the endpoint"""
+        self.marked = 0
+        """bytes moved when the half-close time was last started"""
+
+    def __repr__(self) -> str:
+        return (
+            f"<Connection {self.port.key} {self.peer_address[0]}:{self.peer_address[1]} -> {self.endpoint}>"
+        )
+
+    def start(self) -> None:
+        """Dial the first endpoint in turn; a client that nobody can serve is reset."""
+        reactor = self.reactor
+        client = self.client
+        reactor.targets[client.fd] = client
+        reactor.epoll.register(client.fd, EDGE)
+        endpoint = self.port.balancer.pick()
+        if endpoint is None:
+            self._refuse()
+        else:
+            self._dial(endpoint)
+
+    def on_early_event(self, leg: Leg, event: int) -> None:
+        """Handle an event before an endpoint is connected."""
+        if self.closed:
+            return
+        if leg is self.client:
+            # Data of the client waits in its socket. Edge-triggered: that its end waits there too is said only once.
+            if event & _FAILED:
+                self.reset()
+            elif event & select.EPOLLRDHUP:
+                leg.ending = True
+        elif event & _FAILED:
+            self._dial_failed(leg.sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR))
+        elif event & select.EPOLLOUT:
+            self._connected(leg)
+
+    def dial_expired(self) -> None:
+        """The attempt's deadline is over."""
+        if not self.closed and not self.carried:
+            self._dial_failed(errno.ETIMEDOUT)
+
+    def settle(self) -> None:
+        """Give a connection that turned out to live the options of a long one; short ones never pay for them."""
+        if self.carried and not self.closed and self.server is not None:
+            self.prompt = True
+            tune(self.server.sock, self.acceptor.sockets)
+
+    def be_prompt(self) -> None:
+        """Switch Nagle's algorithm off towards the endpoint: from the second send on it could delay a small write."""
+        self.prompt = True
+        if self.server is not None:
+            self.server.sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+
+    def half_closed(self) -> None:
+        """One direction has ended: bound the time the other may go on without moving a byte."""
+        self.marked = self._moved()
+        self.acceptor.lingering.add(self)
+
+    def linger_expired(self) -> None:
+        """End a half-closed connection that moved nothing, else give it another time."""
+        if self._moved() != self.marked:
+            self.half_closed()
+        else:
+            self.reset()
+
+    def close(self) -> None:
+        """End in order: everything was passed on, so FIN is what the peers get."""
+        if not self.closed:
+            self._end()
+
+    def reset(self) -> None:
+        """End at once with RST to both sides."""
+        if not self.closed:
+            reset_on_close(self.client.sock)
+            if self.server is not None:
+                reset_on_close(self.server.sock)
+            self._end()
+
+    abort = reset
+
+    def _moved(self) -> int:
+        return self.client.moved + (self.server.moved if self.server is not None else 0)
+
+    def _dial(self, endpoint: Address | None) -> None:
+        """Try endpoints until one connects, is under way, or none is left."""
+        while endpoint is not None:
+            self.endpoint = endpoint
+            self.dial_started = self.reactor.now
+            code = self._connect(endpoint)
+            if code in (0, errno.EINPROGRESS):
+                return
+            endpoint = self._next_endpoint(code)
+        self._refuse()
+
+    def _connect(self, endpoint: Address) -> int:
+        """Start connecting; returns 0 when connected, EINPROGRESS, or the errno of a failure."""
+        reactor = self.reactor
+        try:
+            sock = _socket.socket(_socket.AF_INET6 if ":" in endpoint[0] else _socket.AF_INET, _STREAM)
+        except OSError as error:
+            self.acceptor.out_of_descriptors(error)
+            return error.errno or errno.EMFILE
+        try:
+            code = sock.connect_ex(endpoint)
+        except OSError as error:
+            code = error.errno or errno.EINVAL
+        if code not in (0, errno.EINPROGRESS):
+            sock.close()
+            return code
+        leg = Leg(self, sock, is_client=False)
+        leg.peer = self.client
+        self.client.peer = leg
+        self.server = leg
+        reactor.targets[leg.fd] = leg
+        if code == 0:
+            reactor.epoll.register(leg.fd, EDGE)
+            self._connected(leg)
+        else:
+            leg.watched = EDGE_WRITE
+            reactor.epoll.register(leg.fd, EDGE_WRITE)
+            self.acceptor.dial_deadline(self.attempts).add(self)
+        return code
+
+    def _connected(self, leg: Leg) -> None:
+        acceptor = self.acceptor
+        self.carried = True
+        if leg.watched == EDGE_WRITE:
+            acceptor.dial_deadline(self.attempts).discard(self)
+        seconds = self.reactor.now - self.dial_started
+        counters = self.counters
+        counters.carried += 1
+        counters.dial_seconds += seconds
+        buckets = counters.dial_buckets
+        if seconds <= DIAL_BUCKETS[0]:
+            buckets[0] += 1
+        else:
+            buckets[next((i for i, bound in enumerate(DIAL_BUCKETS) if seconds <= bound), -1)] += 1
+        acceptor.settling.add(self)
+        # Clients mostly speak first, so their bytes are mostly there by now; a server that speaks first raises an event.
+        self.client.pump()
+
+    def _dial_failed(self, code: int) -> None:
+        leg = self.server
+        if leg is not None:
+            self.acceptor.dial_deadline(self.attempts).discard(self)
+            self._drop(leg)
+            self.server = None
+        self._dial(self._next_endpoint(code))
+
+    def _next_endpoint(self, code: int) -> Address | None:
+        """Count a failed attempt and return the endpoint to try next, None to give up."""
+        self._count_failure(code)
+        self.attempts += 1
+        if self.endpoint is not None:
+            self.tried.append(self.endpoint)
+        balancer = self.port.balancer
+        late = self.reactor.now - self.opened >= DIAL_SECONDS
+        if late or self.attempts >= MAX_ATTEMPTS or code in (errno.EMFILE, errno.ENFILE):
+            return None
+        endpoint = balancer.pick_other(self.tried)
+        if endpoint is None and self.attempts < len(DIAL_DEADLINES):
+            self.tried.clear()
+            endpoint = balancer.pick()
+        if endpoint is not None:
+            self.counters.retries += 1
+        return endpoint
+
+    def _count_failure(self, code: int) -> None:
+        counters = self.counters
+        if code in _REFUSED:
+            counters.dial_refused += 1
+        elif code == errno.ETIMEDOUT:
+            counters.dial_timeout += 1
+        elif code in _UNREACHABLE:
+            counters.dial_unreachable += 1
+        else:
+            counters.dial_other += 1
+
+    def _refuse(self) -> None:
+        self.counters.failed += 1
+        self.reset()
+
+    def _drop(self, leg: Leg) -> None:
+        reactor = self.reactor
+        reactor.targets.pop(leg.fd, None)
+        leg.peer = leg
+        reactor.close_later(leg.sock)
+
+    def _end(self) -> None:
+        self.closed = True
+        acceptor = self.acceptor
+        if self.carried:
+            acceptor.settling.discard(self)
+            acceptor.lingering.discard(self)
+        elif self.server is not None:
+            acceptor.dial_deadline(self.attempts).discard(self)
+        self._drop(self.client)
+        if self.server is not None:
+            self._drop(self.server)
+            self.server = None
+        # Legs point back here; without this a closed connection would wait for the garbage collector.
+        del self.client
+        acceptor.ended(self)

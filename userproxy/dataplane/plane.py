@@ -1,0 +1,133 @@
+"""The data plane as the reconcile loop sees it: one object to open, serve, close and count.
+
+Owns the order in which listeners and endpoints change, so that no connection is accepted that nobody can serve. This one
+runs in the calling process (`--workers 0`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from userproxy.core.counters import PortCounters
+from userproxy.core.plan import Serving, Verdict
+from userproxy.dataplane.acceptor import Acceptor
+from userproxy.dataplane.limits import descriptor_limit
+from userproxy.dataplane.listeners import Listeners
+from userproxy.dataplane.reactor import Reactor
+from userproxy.dataplane.sockets import SocketSettings
+from userproxy.errors import ListenError
+from userproxy.model import Address, ListenerSpec, PortKey
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """Where listeners were opened, and why some were not."""
+
+    addresses: dict[ListenerSpec, Address]
+    failures: dict[ListenerSpec, str]
+
+
+class PlaneSettings(msgspec.Struct, frozen=True):
+    """The settings of the data plane; times in seconds."""
+
+    sockets: SocketSettings = SocketSettings()
+    half_close_timeout: float = 300.0
+    """how long a half-closed connection may go on without moving a byte"""
+    max_connections: int = 0
+    """connections open at once; 0: what the descriptor limit allows"""
+
+
+class LocalPlane:
+    """Listeners and one acceptor in this process. One writer: the reconcile loop."""
+
+    def __init__(self, settings: PlaneSettings) -> None:
+        limit = settings.max_connections or descriptor_limit()
+        self._reactor = Reactor()
+        self._listeners = Listeners(settings.sockets)
+        self._acceptor = Acceptor(self._reactor, settings.sockets, settings.half_close_timeout, limit)
+
+    async def start(self) -> None:
+        """Accept and relay within the running loop from now on."""
+        self._reactor.attach(asyncio.get_running_loop())
+
+    async def run(self) -> None:
+        """Nothing to look after; waits until cancelled."""
+        await asyncio.Event().wait()
+
+    async def open(self, specs: Sequence[ListenerSpec], servings: Sequence[Serving]) -> Opened:
+        """Take over endpoints and verdicts, and open listeners; those that fail are reported, not raised."""
+        self._listeners.silence(servings)
+        for serving in servings:
+            if serving.verdict is Verdict.REJECT:
+                self._unlisten(serving.key)
+        self._acceptor.serve(servings)
+        self._listeners.admit(servings)
+        addresses: dict[ListenerSpec, Address] = {}
+        failures: dict[ListenerSpec, str] = {}
+        for spec in specs:
+            try:
+                addresses[spec] = self._listeners.open(spec)
+            except ListenError as error:
+                failures[spec] = str(error)
+        for key in {spec.key for spec in addresses} | {serving.key for serving in servings}:
+            self._listen(key)
+        return Opened(addresses, failures)
+
+    async def close(self, specs: Sequence[ListenerSpec], keys: Sequence[PortKey]) -> None:
+        """Close listeners and forget Service ports; connections already open go on."""
+        for spec in specs:
+            self._acceptor.unlisten(spec)
+            self._listeners.close(spec)
+        self._listeners.forget(keys)
+        self._acceptor.forget(keys)
+
+    def counters(self) -> Iterator[tuple[PortKey, PortCounters]]:
+        """Yield the counters of every Service port; they are live and must not be changed."""
+        for key, port in self._acceptor.ports.items():
+            yield key, port.counters
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._acceptor.connections)
+
+    @property
+    def paused(self) -> int:
+        """How often accepting had to rest because descriptors or connections ran out."""
+        return self._acceptor.paused
+
+    async def drain(self, seconds: float) -> int:
+        """Accept nothing new and wait up to `seconds` for open connections; returns how many were cut off."""
+        for spec in tuple(self._acceptor.listeners):
+            self._acceptor.unlisten(spec)
+        # New clients are refused at once instead of waiting in a queue that nobody will look at.
+        self._listeners.close_all()
+        idle = asyncio.Event()
+        self._acceptor.when_idle(idle.set)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await idle.wait()
+        cut = self.connections
+        self._acceptor.reset_all()
+        return cut
+
+    def stop(self) -> None:
+        """Close every socket."""
+        self._acceptor.reset_all()
+        for spec in tuple(self._acceptor.listeners):
+            self._acceptor.unlisten(spec)
+        self._listeners.close_all()
+        self._reactor.close()
+
+    def _listen(self, key: PortKey) -> None:
+        if self._listeners.verdict(key) is not Verdict.REJECT:
+            for spec in self._listeners.of(key):
+                if spec not in self._acceptor.listeners:
+                    self._acceptor.listen(spec, self._listeners.sockets[spec])
+
+    def _unlisten(self, key: PortKey) -> None:
+        for spec in self._listeners.of(key):
+            self._acceptor.unlisten(spec)

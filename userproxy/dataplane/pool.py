@@ -1,0 +1,263 @@
+"""Several workers behind the same face as `dataplane.plane.LocalPlane`.
+
+Owns the workers: starts them, hands listeners and endpoints to them, replaces those that die or hang, adds their counters up.
+The listening sockets stay here, so a worker that dies takes only its own connections with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Iterator, Sequence
+
+from userproxy.core.counters import PortCounters
+from userproxy.core.plan import Serving, Verdict
+from userproxy.dataplane.listeners import Listeners
+from userproxy.dataplane.plane import Opened, PlaneSettings
+from userproxy.dataplane.wire import (
+    MAX_DESCRIPTORS,
+    Forget,
+    Listen,
+    Serve,
+    Setup,
+    Unlisten,
+)
+from userproxy.dataplane.worker_link import WorkerLink
+from userproxy.errors import ListenError
+from userproxy.model import Address, ListenerSpec, PortKey
+
+log = logging.getLogger(__name__)
+
+MAX_AUTO = 8
+"""Workers that `--workers auto` starts at most."""
+HANG_SECONDS = 5.0
+"""A worker that says nothing for so long (it reports four times a second) hangs, and is replaced."""
+LOOK_SECONDS = 0.5
+DRAIN_LOOK = 0.1
+CONFIRM_SECONDS = 2.0
+"""How long a change waits for a worker; a worker that hangs must not hold up the others."""
+SERVE_BATCH = 500
+SHORT_LIFE = 5.0
+SHORT_LIVES = 3
+"""After so many lives in a row shorter than SHORT_LIFE seconds a worker is replaced after a pause only: a bug at its start shall
+not eat the machine."""
+RESTART_PAUSE = 2.0
+
+
+def worker_count(setting: str) -> int:
+    """Return the number of workers that `--workers` means: a number, or `auto` for the usable cores, at most MAX_AUTO."""
+    return min(len(os.sched_getaffinity(0)), MAX_AUTO) if setting == "auto" else int(setting)
+
+
+class WorkerPool:
+    """Listeners here, connections in worker processes. One writer: the reconcile loop."""
+
+    def __init__(self, settings: PlaneSettings, workers: int) -> None:
+        self._settings = settings
+        self._count = workers
+        self._listeners = Listeners(settings.sockets)
+        self._servings: dict[PortKey, Serving] = {}
+        self._accepting: set[ListenerSpec] = set()
+        self._ended = PortTotals()
+        self._paused_before = 0
+        self._short_lives = [0] * workers
+        self._stopping = False
+        self.links: dict[int, WorkerLink] = {}
+        self.replaced = 0
+        """workers that died or hung and were replaced"""
+
+    async def start(self) -> None:
+        """Start the workers."""
+        for index in range(self._count):
+            self._start(index)
+        await self._confirmed()
+
+    async def run(self) -> None:
+        """Look after the workers until cancelled: one that hangs is killed, and a dead one is replaced at once."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            now = time.monotonic()
+            for link in tuple(self.links.values()):
+                if now - link.heard > HANG_SECONDS:
+                    log.error("worker %d (pid %d) hangs; it is replaced", link.index, link.process.pid)
+                    link.kill()
+                    link.heard = now
+
+    async def open(self, specs: Sequence[ListenerSpec], servings: Sequence[Serving]) -> Opened:
+        """Take over endpoints and verdicts, and open listeners; those that fail are reported, not raised."""
+        refused = [
+            spec
+            for serving in servings
+            if serving.verdict is Verdict.REJECT
+            for spec in self._listeners.of(serving.key) & self._accepting
+        ]
+        if refused:
+            # A worker would spin on a socket that stopped listening, so it lets go of it first.
+            self._unlisten(refused)
+            await self._confirmed()
+        self._listeners.silence(servings)
+        self._servings.update((serving.key, serving) for serving in servings)
+        self._tell_servings(servings)
+        await self._confirmed()
+        self._listeners.admit(servings)
+        addresses: dict[ListenerSpec, Address] = {}
+        failures: dict[ListenerSpec, str] = {}
+        for spec in specs:
+            try:
+                addresses[spec] = self._listeners.open(spec)
+            except ListenError as error:
+                failures[spec] = str(error)
+        self._listen({spec.key for spec in addresses} | {serving.key for serving in servings})
+        return Opened(addresses, failures)
+
+    async def close(self, specs: Sequence[ListenerSpec], keys: Sequence[PortKey]) -> None:
+        """Close listeners and forget Service ports; connections already open go on."""
+        if specs:
+            self._unlisten(specs)
+            await self._confirmed()
+        for spec in specs:
+            self._listeners.close(spec)
+        self._listeners.forget(keys)
+        for key in keys:
+            self._servings.pop(key, None)
+            self._ended.forget(key)
+            for link in self.links.values():
+                link.counters.pop(key, None)
+        if keys:
+            for link in self.links.values():
+                link.send(Forget(tuple(keys)))
+
+    def counters(self) -> Iterator[tuple[PortKey, PortCounters]]:
+        """Yield the counters of every Service port, added up over workers, those that are gone included."""
+        for key in tuple(self._servings):
+            total = self._ended.get(key)
+            for link in self.links.values():
+                if key in link.counters:
+                    total.add(link.counters[key])
+            yield key, total
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open, as the workers reported last."""
+        return sum(link.connections for link in self.links.values())
+
+    @property
+    def paused(self) -> int:
+        """How often accepting had to rest because descriptors or connections ran out."""
+        return self._paused_before + sum(link.paused for link in self.links.values())
+
+    async def drain(self, seconds: float) -> int:
+        """Accept nothing new and wait up to `seconds` for open connections; returns how many were cut off."""
+        self._unlisten(tuple(self._accepting))
+        self._listeners.close_all()
+        await self._confirmed()
+        deadline = time.monotonic() + seconds
+        while self.connections and time.monotonic() < deadline:  # noqa: ASYNC110 - workers report, nothing to await
+            await asyncio.sleep(DRAIN_LOOK)
+        return self.connections
+
+    def stop(self) -> None:
+        """End every worker and close every socket."""
+        self._stopping = True
+        self._listeners.close_all()
+        for link in tuple(self.links.values()):
+            link.end()
+        self.links.clear()
+
+    def _start(self, index: int) -> None:
+        link = self.links[index] = WorkerLink(index, self._lost)
+        settings = self._settings
+        link.send(
+            Setup(index, self._count, settings.sockets, settings.half_close_timeout, settings.max_connections)
+        )
+        servings = list(self._servings.values())
+        for start in range(0, len(servings), SERVE_BATCH):
+            link.send(Serve(tuple(servings[start : start + SERVE_BATCH])))
+        self._tell_listeners(link, list(self._accepting))
+
+    def _lost(self, link: WorkerLink) -> None:
+        """The worker's wire closed without our doing: it died or was killed."""
+        link.end()
+        for key, counters in link.counters.items():
+            if key in self._servings:
+                counters.active = 0
+                self._ended.add(key, counters)
+        self._paused_before += link.paused
+        del self.links[link.index]
+        if self._stopping:
+            return
+        self.replaced += 1
+        log.error(
+            "worker %d (pid %d) ended with status %s and %d connections; it is replaced",
+            link.index,
+            link.process.pid,
+            link.process.returncode,
+            link.connections,
+        )
+        short = time.monotonic() - link.started < SHORT_LIFE
+        self._short_lives[link.index] = self._short_lives[link.index] + 1 if short else 0
+        if self._short_lives[link.index] < SHORT_LIVES:
+            self._start(link.index)
+        else:
+            asyncio.get_running_loop().call_later(RESTART_PAUSE, self._restart, link.index)
+
+    def _restart(self, index: int) -> None:
+        if not self._stopping:
+            self._start(index)
+
+    def _tell_servings(self, servings: Sequence[Serving]) -> None:
+        for start in range(0, len(servings), SERVE_BATCH):
+            message = Serve(tuple(servings[start : start + SERVE_BATCH]))
+            for link in self.links.values():
+                link.send(message)
+
+    def _listen(self, keys: set[PortKey]) -> None:
+        fresh = [
+            spec
+            for key in keys
+            if self._servings[key].verdict is not Verdict.REJECT
+            for spec in self._listeners.of(key) - self._accepting
+        ]
+        self._accepting.update(fresh)
+        for link in self.links.values():
+            self._tell_listeners(link, fresh)
+
+    def _tell_listeners(self, link: WorkerLink, specs: Sequence[ListenerSpec]) -> None:
+        for start in range(0, len(specs), MAX_DESCRIPTORS):
+            part = tuple(specs[start : start + MAX_DESCRIPTORS])
+            link.send(Listen(part), [self._listeners.sockets[spec].fileno() for spec in part])
+
+    def _unlisten(self, specs: Sequence[ListenerSpec]) -> None:
+        self._accepting.difference_update(specs)
+        for link in self.links.values():
+            link.send(Unlisten(tuple(specs)))
+
+    async def _confirmed(self) -> None:
+        """Wait until every worker has done what it was told."""
+        waiting = [link.confirmation() for link in self.links.values()]
+        if waiting:
+            await asyncio.wait(waiting, timeout=CONFIRM_SECONDS)
+
+
+class PortTotals:
+    """Counters of workers that are gone, by Service port."""
+
+    def __init__(self) -> None:
+        self._totals: dict[PortKey, PortCounters] = {}
+
+    def get(self, key: PortKey) -> PortCounters:
+        """Return a new sum to add to."""
+        total = PortCounters()
+        if key in self._totals:
+            total.add(self._totals[key])
+        return total
+
+    def add(self, key: PortKey, counters: PortCounters) -> None:
+        """Add what a worker had counted."""
+        self._totals.setdefault(key, PortCounters()).add(counters)
+
+    def forget(self, key: PortKey) -> None:
+        """Drop a Service port that is gone."""
+        self._totals.pop(key, None)

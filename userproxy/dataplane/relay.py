@@ -1,0 +1,241 @@
+"""Moving the bytes of one connection: two legs, each read into a shared buffer and written to its peer.
+
+Owns half-close, backpressure, fairness and the end of a connection. Accepting and dialling are `dataplane.connection`'s
+work. System calls are the cost here (see the project's benchmark): a leg is registered once, edge-triggered, and truth comes
+from recv() and send(), never from event bits, so a spurious event is harmless.
+
+Rules kept (RFC 9293, tcp(7)): EOF is passed on after all bytes before it; a reset is passed on as a reset; while bytes wait
+for a slow peer their source is not read, which is the whole of backpressure.
+"""
+
+from __future__ import annotations
+
+import _socket
+import select
+from typing import TYPE_CHECKING
+
+from userproxy.dataplane.reactor import BUFFER_SIZE
+
+if TYPE_CHECKING:
+    from userproxy.dataplane.connection import Connection
+
+EDGE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
+EDGE_WRITE = EDGE | select.EPOLLOUT
+_WRITABLE = select.EPOLLOUT
+_READABLE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+_ENDING = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+_DONTWAIT = _socket.MSG_DONTWAIT
+_MORE = _socket.MSG_DONTWAIT | _socket.MSG_MORE
+
+TURN_BYTES = 4 * BUFFER_SIZE
+"""Bytes one leg may move before others get their turn."""
+
+
+SMALL = 1200
+"""Bytes that fit one segment on any path: Nagle's algorithm lets a first send of this size go at once (RFC 1122, 4.2.3.4)."""
+
+
+class Leg:
+    """One socket of a connection, the side that bytes are read from; `peer` is where they go.
+
+    `tail` holds what `peer` could not take yet (so it belongs to `peer`'s sending side and blocks our reading).
+    """
+
+    __slots__ = (
+        "connection",
+        "ended",
+        "ending",
+        "fd",
+        "is_client",
+        "moved",
+        "peer",
+        "queued",
+        "sock",
+        "tail",
+        "watched",
+        "written",
+    )
+
+    def __init__(self, connection: Connection, sock: _socket.socket, is_client: bool) -> None:
+        self.connection = connection
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.is_client = is_client
+        self.peer: Leg = self
+        self.tail = b""
+        self.moved = 0
+        """bytes read from this leg and handed to the kernel for the peer, or waiting in `tail`"""
+        self.ending = False
+        """the kernel said that FIN or an error is queued behind the data"""
+        self.ended = False
+        """EOF was read"""
+        self.written = True
+        """the peer still takes bytes (False after a failed send)"""
+        self.queued = False
+        """on the reactor's ready list"""
+        self.watched = EDGE
+        """epoll events asked for"""
+
+    def __repr__(self) -> str:
+        return f"<Leg {'client' if self.is_client else 'endpoint'} of {self.connection!r}>"
+
+    def on_event(self, event: int) -> None:
+        """Handle an epoll event of this leg's socket."""
+        connection = self.connection
+        if not connection.carried:
+            connection.on_early_event(self, event)
+            return
+        if event & _WRITABLE and self.peer.tail:
+            self.peer.flush()
+        if event & _READABLE and not connection.closed:
+            if event & _ENDING:
+                self.ending = True
+            self.pump()
+
+    def resume(self) -> None:
+        """Take another turn of reading."""
+        self.queued = False
+        if not self.connection.closed:
+            self.pump()
+
+    def abort(self) -> None:
+        """End the connection with a reset to both sides."""
+        self.connection.reset()
+
+    def pump(self) -> None:
+        """Move bytes from this leg to its peer until there are none, the peer is full, or the turn is over."""
+        if self.tail or self.ended or self.queued:
+            return
+        connection = self.connection
+        reactor = connection.reactor
+        buffer = reactor.buffer
+        recv_into = self.sock.recv_into
+        budget = TURN_BYTES
+        while True:
+            try:
+                size = recv_into(buffer, 0, _DONTWAIT)
+                if self.ending and 0 < size < BUFFER_SIZE:
+                    size = self._read_to_end(size)
+            except BlockingIOError:
+                return
+            except OSError:
+                connection.reset()
+                return
+            if size:
+                if not self._send(buffer[:size]):
+                    return
+                if self.ended:
+                    self._finish()
+                    return
+                if size < BUFFER_SIZE and not self.ending:
+                    return
+                budget -= size
+                if budget <= 0:
+                    self.queued = True
+                    reactor.ready.append(self)
+                    return
+            else:
+                self.ended = True
+                self._finish()
+                return
+
+    def _read_to_end(self, size: int) -> int:
+        """Read on behind `size` bytes while the buffer has room; sets `ended` at EOF, so that FIN can ride with data."""
+        buffer = self.connection.reactor.buffer
+        while size < BUFFER_SIZE:
+            try:
+                more = self.sock.recv_into(buffer[size:], 0, _DONTWAIT)
+            except BlockingIOError:
+                return size
+            except OSError:
+                # The kernel reports a reset once; remember it until these bytes are out.
+                self.connection.lost = self.ended = True
+                return size
+            if not more:
+                self.ended = True
+                return size
+            size += more
+        return size
+
+    def _send(self, data: memoryview) -> bool:
+        """Hand `data` to the peer; False when nothing more may be read now."""
+        size = len(data)
+        connection = self.connection
+        if self.is_client:
+            connection.counters.bytes_received += size
+            if not connection.prompt and (self.moved or size > SMALL):
+                connection.be_prompt()
+        else:
+            connection.counters.bytes_sent += size
+        self.moved += size
+        peer = self.peer
+        if not self.written:
+            return True
+        try:
+            sent = peer.sock.send(data, _MORE if self.ended and not connection.lost else _DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return self._peer_lost()
+        if sent < size:
+            self.tail = bytes(data[sent:])
+            peer.watch_writable()
+            return False
+        return True
+
+    def flush(self) -> None:
+        """Send what waits for the peer; when all is out, read on."""
+        try:
+            sent = self.peer.sock.send(self.tail, _DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.tail = b""
+            self._peer_lost()
+            return
+        self.tail = self.tail[sent:]
+        if self.tail:
+            return
+        if self.ended:
+            self._finish()
+        else:
+            self.pump()
+
+    def watch_writable(self) -> None:
+        """Ask for write events too; most connections never need them, so they are not asked for at first."""
+        if self.watched == EDGE:
+            self.watched = EDGE_WRITE
+            self.connection.reactor.epoll.modify(self.fd, EDGE_WRITE)
+
+    def _finish(self) -> None:
+        """All bytes before EOF are sent: pass the EOF on, or close when the other direction has ended too."""
+        connection = self.connection
+        peer = self.peer
+        if connection.lost:
+            connection.reset()
+        elif peer.ended and not peer.tail:
+            connection.close()
+        else:
+            try:
+                peer.sock.shutdown(_socket.SHUT_WR)
+            except OSError:
+                connection.reset()
+            else:
+                connection.half_closed()
+
+    def _peer_lost(self) -> bool:
+        """The peer takes no more bytes. What it sent before may still wait in its socket: deliver that, then reset.
+
+        A server that answers early and closes with unread data does this (RFC 9112, 9.6).
+        """
+        self.written = False
+        connection = self.connection
+        connection.lost = True
+        peer = self.peer
+        peer.ending = True
+        if peer.ended and not peer.tail:
+            connection.reset()
+            return False
+        connection.half_closed()
+        peer.pump()
+        return False

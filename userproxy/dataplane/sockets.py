@@ -1,0 +1,129 @@
+"""Making sockets: listening sockets with their options, the drop filter, the original destination, reset on close.
+
+Owns every setsockopt of the data plane. Decides nothing about which socket is wanted.
+"""
+
+from __future__ import annotations
+
+import _socket
+import ctypes
+import errno
+import socket
+import struct
+
+import msgspec
+
+from userproxy.errors import ListenError
+from userproxy.model import Address, Family, family_of
+
+SO_ATTACH_FILTER = 26
+SO_DETACH_FILTER = 27
+SO_ORIGINAL_DST = 80
+IP_FREEBIND = 15
+IPV6_FREEBIND = 78
+BACKLOG = 4096
+"""Connections the kernel queues for a listener; net.core.somaxconn bounds it (4096 since Linux 5.4)."""
+
+_RETURN_ZERO = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 0), 8)
+"""The classic BPF program `ret #0` (struct sock_filter): accept no byte of the packet, so drop it."""
+_DROP_ALL = struct.pack("@HP", 1, ctypes.addressof(_RETURN_ZERO))
+"""struct sock_fprog pointing to it; the kernel copies the program at SO_ATTACH_FILTER."""
+_LINGER_ZERO = struct.pack("@ii", 1, 0)
+
+
+class SocketSettings(msgspec.Struct, frozen=True):
+    """Timers of relayed connections, in seconds."""
+
+    keepalive: float = 60.0
+    """idle time before the first TCP keepalive probe"""
+    user_timeout: float = 300.0
+    """TCP_USER_TIMEOUT: how long sent data may stay unacknowledged, or a window shut, before the peer counts as dead"""
+
+
+def address_family(address: str) -> socket.AddressFamily:
+    """Return the socket family of a canonical IP address text."""
+    return socket.AF_INET6 if family_of(address) is Family.IPV6 else socket.AF_INET
+
+
+def bound_socket(address: str, port: int, settings: SocketSettings) -> socket.socket:
+    """Return a TCP socket bound to `address` and `port` with all options that accepted sockets inherit.
+
+    Raises OSError as bind() does. The socket does not listen yet.
+    """
+    family = address_family(address)
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # The address may come only with the local route or the proxy address that capture installs after us (ip(7)).
+        if family is socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
+        tune(sock, settings)
+        sock.bind((address, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def tune(sock: _socket.socket, settings: SocketSettings) -> None:
+    """Set the options of a relayed connection: no Nagle delay, keepalive, and a bound on a silent peer (tcp(7))."""
+    seconds = max(1, round(settings.keepalive))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, seconds)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, seconds // 4))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(settings.user_timeout * 1000))
+
+
+def drop_connections(listener: socket.socket) -> None:
+    """Make the kernel discard every packet to `listener` silently: clients see neither an answer nor a refusal."""
+    listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, _DROP_ALL)
+
+
+def admit_connections(listener: socket.socket) -> None:
+    """Undo `drop_connections`; a waiting client connects at its next SYN retransmission."""
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
+    except OSError as error:
+        if error.errno != errno.ENOENT:
+            raise
+
+
+def original_destination(sock: _socket.socket, family: Family) -> Address | None:
+    """Return where the client wanted to go before NAT, None when no conntrack entry knows the connection.
+
+    The kernel's nf_getorigdst; for IPv6 the level is SOL_IPV6 (ip6tables.h IP6T_SO_ORIGINAL_DST).
+    """
+    try:
+        if family is Family.IPV4:
+            raw = sock.getsockopt(socket.IPPROTO_IP, SO_ORIGINAL_DST, 16)
+            return socket.inet_ntop(socket.AF_INET, raw[4:8]), int.from_bytes(raw[2:4])
+        raw = sock.getsockopt(socket.IPPROTO_IPV6, SO_ORIGINAL_DST, 28)
+        return socket.inet_ntop(socket.AF_INET6, raw[8:24]), int.from_bytes(raw[2:4])
+    except OSError:
+        return None
+
+
+def reset_on_close(sock: _socket.socket) -> None:
+    """Make close() send RST instead of FIN (SO_LINGER with zero time, socket(7))."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
+    except OSError:
+        pass
+
+
+def listen_error(what: str, address: str, port: int, error: OSError) -> ListenError:
+    """Return the error for a person: which listener, why, what to do."""
+    host = f"[{address}]" if ":" in address else address
+    advice = {
+        errno.EADDRINUSE: "another process listens there: `ss -ltnp` names it; stop it or choose another port",
+        errno.EACCES: "ports below ip_unprivileged_port_start need root or CAP_NET_BIND_SERVICE",
+        errno.EPERM: "ports below ip_unprivileged_port_start need root or CAP_NET_BIND_SERVICE",
+        errno.EADDRNOTAVAIL: "the address is not one of this host's",
+        errno.EMFILE: "the descriptor limit is reached: raise LimitNOFILE",
+    }.get(error.errno or 0, "see the error")
+    return ListenError(f"{what}: cannot listen on {host}:{port}: {error.strerror or error}; {advice}")

@@ -1,0 +1,143 @@
+"""A worker process: accepts and relays, nothing else.
+
+Owns its reactor loop and the worker's end of the wire. Started by `dataplane.pool` as `python -m userproxy.dataplane.worker FD
+PARENT`; ends when the control process closes the wire or dies.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import select
+import signal
+import socket
+import sys
+
+from userproxy.dataplane.acceptor import Acceptor
+from userproxy.dataplane.limits import descriptor_limit
+from userproxy.dataplane.privileges import drop_privileges
+from userproxy.dataplane.reactor import Reactor
+from userproxy.dataplane.wire import (
+    Confirm,
+    Confirmed,
+    Forget,
+    Listen,
+    Message,
+    Report,
+    Serve,
+    Setup,
+    Unlisten,
+    Wire,
+    WireClosed,
+)
+
+log = logging.getLogger(__name__)
+
+REPORT_SECONDS = 0.25
+"""Between two reports, which are the sign of life too."""
+REPORT_PORTS = 500
+"""Service ports in one report, so that a report never holds up a connection; the others come with the next ones."""
+
+
+class Worker:
+    """One acceptor driven by the wire. Its own reactor target: messages are events like any other."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._reactor = Reactor()
+        self._acceptor: Acceptor | None = None
+        self._start = 0.0
+        self._running = True
+        self._reports = self._reactor.deadlines(REPORT_SECONDS, Worker._report)
+        self._reactor.targets[wire.sock.fileno()] = self
+        self._reactor.epoll.register(wire.sock.fileno(), select.EPOLLIN)
+
+    def run(self) -> None:
+        """Work until the control process is gone."""
+        self._reports.add(self)
+        self._reactor.run(lambda: self._running)
+        if self._acceptor is not None:
+            self._acceptor.reset_all()
+        self._reactor.close()
+        self._wire.close()
+
+    def on_event(self, event: int) -> None:
+        """Take what the control process says."""
+        try:
+            if event & select.EPOLLOUT:
+                self._wire.flush()
+            for message in self._wire.receive():
+                self._handle(message)
+            self._watch()
+        except WireClosed:
+            self._running = False
+
+    def abort(self) -> None:
+        """A message could not be handled: this worker's state is not what it should be, so it ends and is replaced."""
+        self._running = False
+
+    def _handle(self, message: Message) -> None:
+        if isinstance(message, Setup):
+            self._set_up(message)
+            return
+        acceptor = self._acceptor
+        if acceptor is None:
+            raise RuntimeError("the first message must be Setup")
+        if isinstance(message, Serve):
+            for serving in message.servings:
+                acceptor.serve([serving], int(self._start * len(serving.endpoints)))
+        elif isinstance(message, Listen):
+            for spec, descriptor in zip(
+                message.specs, self._wire.take_descriptors(len(message.specs)), strict=True
+            ):
+                acceptor.listen(spec, socket.socket(fileno=descriptor))
+        elif isinstance(message, Unlisten):
+            for spec in message.specs:
+                sock = acceptor.unlisten(spec)
+                if sock is not None:
+                    sock.close()
+        elif isinstance(message, Forget):
+            acceptor.forget(message.keys)
+        elif isinstance(message, Confirm):
+            self._wire.send(Confirmed(message.number, len(acceptor.connections)))
+
+    def _set_up(self, setup: Setup) -> None:
+        limit = setup.max_connections or descriptor_limit()
+        self._start = setup.index / setup.workers
+        self._acceptor = Acceptor(self._reactor, setup.sockets, setup.half_close_timeout, limit)
+        gc.collect()
+        gc.freeze()
+
+    def _report(self) -> None:
+        self._reports.add(self)
+        acceptor = self._acceptor
+        # While the control process does not read, nothing is added to what waits for it: the next report says all.
+        if acceptor is None or self._wire.waiting:
+            return
+        counters = acceptor.changed_counters(REPORT_PORTS)
+        try:
+            self._wire.send(Report(tuple(counters), len(acceptor.connections), acceptor.paused))
+            self._watch()
+        except WireClosed:
+            self._running = False
+
+    def _watch(self) -> None:
+        events = select.EPOLLIN | select.EPOLLOUT if self._wire.waiting else select.EPOLLIN
+        self._reactor.epoll.modify(self._wire.sock.fileno(), events)
+
+
+def main() -> None:
+    """Entry point of the process."""
+    descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
+    logging.basicConfig(
+        level="INFO", format="%(asctime)s %(levelname)-7s worker: %(message)s", datefmt="%H:%M:%S"
+    )
+    # Terminals and systemd signal the whole group; when a worker ends is the control process's decision, which drains first.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    drop_privileges(parent)
+    Worker(Wire(socket.socket(fileno=descriptor))).run()
+
+
+if __name__ == "__main__":
+    main()

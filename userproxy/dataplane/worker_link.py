@@ -1,0 +1,129 @@
+"""One worker as the control process sees it: its process, its end of the wire, and what it reported last.
+
+Owns the life of one process from start to reaping. How many workers there are, and what they are told, is `dataplane.pool`'s
+work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from userproxy.core.counters import PortCounters
+from userproxy.dataplane.wire import Confirm, Confirmed, Report, ToWorker, Wire, WireClosed
+from userproxy.model import PortKey
+
+log = logging.getLogger(__name__)
+
+KEPT_ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV")
+"""All that a worker gets of the environment: it may hold credentials, which a worker does not need."""
+
+
+class WorkerLink:
+    """A running worker. `lost` is called once, when its wire closes."""
+
+    def __init__(self, index: int, lost: Callable[[WorkerLink], None]) -> None:
+        ours, theirs = socket.socketpair()
+        environment = {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ}
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "userproxy.dataplane.worker", str(theirs.fileno()), str(os.getpid())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                env=environment,
+            )
+        self.index = index
+        self.started = self.heard = time.monotonic()
+        self.counters: dict[PortKey, PortCounters] = {}
+        self.connections = 0
+        self.paused = 0
+        self._lost = lost
+        self._wire = Wire(ours)
+        self._open = True
+        self._number = 0
+        self._confirmations: dict[int, asyncio.Future[None]] = {}
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(ours.fileno(), self._readable)
+
+    def send(self, message: ToWorker, descriptors: Sequence[int] = ()) -> None:
+        """Tell the worker something; a worker that is gone is noticed, not raised."""
+        if not self._open:
+            return
+        try:
+            self._wire.send(message, descriptors)
+        except WireClosed:
+            self._close()
+        else:
+            if self._wire.waiting:
+                self._loop.add_writer(self._wire.sock.fileno(), self._writable)
+
+    def confirmation(self) -> asyncio.Future[None]:
+        """Return a future that is done when the worker has done all it was told so far, or is gone."""
+        done = self._loop.create_future()
+        if not self._open:
+            done.set_result(None)
+            return done
+        self._number += 1
+        self._confirmations[self._number] = done
+        self.send(Confirm(self._number))
+        return done
+
+    def end(self) -> None:
+        """Close the wire, which tells the worker to end, and reap it; one that does not end is killed."""
+        self._close(report=False)
+        try:
+            self.process.wait(0.5)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            self.process.wait()
+
+    def kill(self) -> None:
+        """End the process by force."""
+        self.process.send_signal(signal.SIGKILL)
+
+    def _readable(self) -> None:
+        try:
+            for message in self._wire.receive():
+                self.heard = time.monotonic()
+                if isinstance(message, Report):
+                    self.counters.update(message.counters)
+                    self.connections = message.connections
+                    self.paused = message.paused
+                elif isinstance(message, Confirmed):
+                    self.connections = message.connections
+                    self._confirmed(message.number)
+        except WireClosed:
+            self._close()
+
+    def _writable(self) -> None:
+        try:
+            self._wire.flush()
+        except WireClosed:
+            self._close()
+            return
+        if not self._wire.waiting:
+            self._loop.remove_writer(self._wire.sock.fileno())
+
+    def _confirmed(self, number: int) -> None:
+        done = self._confirmations.pop(number, None)
+        if done is not None and not done.done():
+            done.set_result(None)
+
+    def _close(self, *, report: bool = True) -> None:
+        if not self._open:
+            return
+        self._open = False
+        self._loop.remove_reader(self._wire.sock.fileno())
+        self._loop.remove_writer(self._wire.sock.fileno())
+        self._wire.close()
+        for number in tuple(self._confirmations):
+            self._confirmed(number)
+        if report:
+            self._lost(self)
