@@ -1,0 +1,66 @@
+"""What holds for every test: strictness about skips, and nothing left behind.
+
+With USERPROXY_TESTS_STRICT=1 (CI) a skipped test is a failure on a machine that could have run it: root, with network
+namespaces. Elsewhere the reasons are printed at the end of the run.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+OURS = f"upx-{os.getpid()}-"
+skipped: dict[str, str] = {}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def nothing_is_left_behind() -> Iterator[None]:
+    """The host's own addresses, routes and rules, and its namespaces, are after the tests what they were before."""
+    before = host_state()
+    yield
+    assert host_state() == before
+
+
+def host_state() -> dict[str, str]:
+    """Return what tests could leave behind, by the command that shows it."""
+    shown = {}
+    for command in (
+        ["ip", "netns", "list"],
+        ["ip", "-brief", "address"],
+        ["ip", "route", "show", "table", "all"],
+        ["ip", "-6", "route", "show", "table", "all"],
+        ["nft", "list", "ruleset"],
+    ):
+        try:
+            result = subprocess.run(command, capture_output=True, text=True, check=False)
+        except FileNotFoundError:
+            continue
+        # Another run of the tests on this machine has namespaces of its own; only ours must be gone.
+        lines = [line for line in result.stdout.splitlines() if not line.startswith("upx-") or OURS in line]
+        shown[" ".join(command)] = "\n".join(lines)
+    return shown
+
+
+def machine_can_run_all() -> bool:
+    """Whether root and network namespaces are to be had here."""
+    if os.geteuid() != 0:
+        return False
+    return subprocess.run(["unshare", "--net", "true"], check=False, capture_output=True).returncode == 0
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Remember skipped tests with their reasons."""
+    if report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        skipped[report.nodeid] = reason
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a strict run that skipped what this machine could have run."""
+    if os.environ.get("USERPROXY_TESTS_STRICT") == "1" and skipped and machine_can_run_all():
+        for test, reason in skipped.items():
+            print(f"\nskipped on a machine that could run it: {test}: {reason}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

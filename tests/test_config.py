@@ -1,0 +1,65 @@
+"""Settings: checks with errors for people, durations, and that every field is documented."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from userproxy.config import Config, flag, parse_seconds, settings_of
+from userproxy.errors import UsageError
+
+
+def test_defaults_are_valid() -> None:
+    assert Config().manifests_path is None
+    assert str(Config(manifests="x/y").manifests_path) == "x/y"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("1.5", 1.5), ("250ms", 0.25), ("5m", 300), ("2h", 7200), ("1h30m", 5400), ("1.5s", 1.5)],
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_seconds(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "x", "-5", "5 m", "5d", "m", "1h30"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(ValueError):
+        parse_seconds(text)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"proxy_address": "nonsense"}, "--proxy-address: 'nonsense' is not an IPv4 address"),
+        ({"proxy_address": "::1"}, "is not an IPv4 address"),
+        ({"proxy_address_ipv6": "10.0.0.1"}, "is not an IPv6 address"),
+        ({"service_cidr": "10.96.0.1/16"}, "--service-cidr: 10.96.0.1/16 has host bits set"),
+        ({"master": "localhost:8001"}, "--master: 'localhost:8001' is not a URL"),
+        ({"workers": "many"}, "--workers: 'many' is neither a number nor auto"),
+        ({"max_connections": -1}, "--max-connections"),
+        ({"half_close_timeout": 0}, "--half-close-timeout: must be more than 0"),
+        ({"tcp_keepalive": -1}, "--tcp-keepalive"),
+    ],
+)
+def test_wrong_values_are_told_in_one_line(values: dict[str, object], says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Config(**values)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_field_is_documented_and_belongs_to_a_command() -> None:
+    for field in dataclasses.fields(Config):
+        assert len(field.metadata["text"]) > 20, field.name
+        assert field.metadata["commands"], field.name
+
+
+def test_flags() -> None:
+    assert flag("half_close_timeout") == "--half-close-timeout"
+    assert [field.name for field in settings_of("cleanup")] == [
+        "proxy_address",
+        "proxy_address_ipv6",
+        "log_level",
+    ]

@@ -1,0 +1,235 @@
+"""The reconcile loop with a real data plane: order of steps, retries, repair, what is recorded.
+
+The capture here is a table in memory that keeps the contract of a capture (atomic changes, repair) and can be told to refuse;
+the kernel's captures have tests of their own, and tests/e2e runs everything together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import AsyncIterator, Collection, Sequence
+
+import pytest
+
+from tests.build import endpoint_slice, key, name, service, services, slices
+from tests.dataplane.rig import until
+from userproxy import reconcile
+from userproxy.core.health import SyncHealth
+from userproxy.core.plan import PlanSettings
+from userproxy.dataplane.plane import LocalPlane, PlaneSettings
+from userproxy.errors import CaptureError
+from userproxy.model import CaptureEntry, Frontend, NoEndpoints
+from userproxy.reconcile import Reconciler
+
+
+class TableCapture:
+    """Entries in a dictionary; notes for each entry added whether somebody listened at that moment."""
+
+    def __init__(self) -> None:
+        self.entries: dict[Frontend, CaptureEntry] = {}
+        self.refuse = ""
+        self.listened: list[bool] = []
+        self.changes = 0
+
+    async def change(self, add: Sequence[CaptureEntry], remove: Sequence[CaptureEntry]) -> None:
+        if self.refuse:
+            raise CaptureError(self.refuse)
+        self.changes += 1
+        for entry in remove:
+            del self.entries[entry.frontend]
+        for entry in add:
+            self.listened.append(accepts(entry))
+            self.entries[entry.frontend] = entry
+
+    async def repair(self, entries: Collection[CaptureEntry]) -> bool:
+        if self.refuse:
+            raise CaptureError(self.refuse)
+        wanted = {entry.frontend: entry for entry in entries}
+        changed = wanted != self.entries
+        self.entries = wanted
+        return changed
+
+
+def accepts(entry: CaptureEntry) -> bool:
+    with contextlib.closing(socket.socket()) as sock:
+        sock.settimeout(1)
+        return sock.connect_ex(entry.listener) == 0
+
+
+class Loop:
+    """A running reconciler."""
+
+    def __init__(self, mode: str = "redirect") -> None:
+        self.plane = LocalPlane(PlaneSettings())
+        self.capture = TableCapture()
+        self.health = SyncHealth()
+        settings = PlanSettings(mode, "127.0.0.1", "", NoEndpoints.DROP)
+        self.reconciler = Reconciler(self.plane, self.capture, settings, self.health, time.monotonic)
+
+
+@contextlib.asynccontextmanager
+async def running(mode: str = "redirect") -> AsyncIterator[Loop]:
+    made = Loop(mode)
+    await made.plane.start()
+    try:
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(made.reconciler.run(), name="reconcile")
+            yield made
+            task.cancel()
+    finally:
+        made.plane.stop()
+
+
+WEB = services(service("web"))
+WEB_UP = slices(endpoint_slice("web-1", "web", "127.0.0.1", ports={"": 9}))
+
+
+async def test_nothing_is_programmed_before_both_lists_are_complete() -> None:
+    async with running() as loop:
+        loop.reconciler.feed(WEB)
+        await asyncio.sleep(0.1)
+        assert loop.capture.entries == {}
+        assert not loop.reconciler.ready.is_set()
+        loop.reconciler.feed(WEB_UP)
+        await asyncio.wait_for(loop.reconciler.ready.wait(), 5)
+        [entry] = loop.capture.entries.values()
+        assert str(entry.frontend) == "10.96.0.10:80"
+
+
+async def test_ready_comes_for_an_empty_cluster_too() -> None:
+    async with running() as loop:
+        loop.reconciler.feed(services())
+        loop.reconciler.feed(slices())
+        await asyncio.wait_for(loop.reconciler.ready.wait(), 5)
+
+
+async def test_listeners_are_open_before_packets_are_sent_to_them() -> None:
+    async with running() as loop:
+        loop.reconciler.feed(WEB)
+        loop.reconciler.feed(WEB_UP)
+        await until(lambda: bool(loop.capture.entries))
+        assert loop.capture.listened == [True]
+
+
+async def test_a_service_that_goes_is_released_and_its_listener_closed() -> None:
+    async with running() as loop:
+        loop.reconciler.feed(WEB)
+        loop.reconciler.feed(WEB_UP)
+        await until(lambda: bool(loop.capture.entries))
+        [entry] = loop.capture.entries.values()
+        loop.reconciler.feed(services(removed=("web",)))
+        await until(lambda: not loop.capture.entries)
+        await until(lambda: not accepts(entry))
+        assert loop.reconciler.listening == {}
+
+
+async def test_endpoint_changes_do_not_touch_capture() -> None:
+    async with running() as loop:
+        loop.reconciler.feed(WEB)
+        loop.reconciler.feed(WEB_UP)
+        await until(lambda: bool(loop.capture.entries))
+        loop.reconciler.feed(slices(endpoint_slice("web-1", "web", "127.0.0.2", ports={"": 9})))
+        serving = loop.reconciler.running.ports[key("web")].serving
+        await until(
+            lambda: loop.reconciler.running.ports[key("web")].serving.endpoints == (("127.0.0.2", 9),)
+        )
+        assert serving.endpoints == (("127.0.0.1", 9),)
+        assert loop.capture.changes == 1
+
+
+async def test_a_refused_capture_change_is_retried_and_shown(monkeypatch, caplog) -> None:
+    monkeypatch.setattr(reconcile, "RETRY_SECONDS", (0.05,))
+    async with running() as loop:
+        loop.capture.refuse = "nft: no buffer space"
+        loop.reconciler.feed(WEB)
+        loop.reconciler.feed(WEB_UP)
+        await until(lambda: loop.reconciler.capture_error == "nft: no buffer space")
+        assert not loop.reconciler.ready.is_set()
+        assert loop.health.verdict(time.monotonic() + 100).last_queued is not None
+        loop.capture.refuse = ""
+        await until(lambda: loop.reconciler.capture_error == "")
+        assert [str(one) for one in loop.capture.entries] == ["10.96.0.10:80"]
+        assert loop.reconciler.ready.is_set()
+    assert caplog.text.count("no buffer space") == 1
+
+
+async def test_changes_during_a_refusal_are_all_there_afterwards(monkeypatch) -> None:
+    monkeypatch.setattr(reconcile, "RETRY_SECONDS", (0.05,))
+    async with running() as loop:
+        loop.reconciler.feed(WEB)
+        loop.reconciler.feed(WEB_UP)
+        await until(lambda: bool(loop.capture.entries))
+        loop.capture.refuse = "refused"
+        loop.reconciler.feed(services(service("db", "10.96.0.11")))
+        await until(lambda: bool(loop.reconciler.capture_error))
+        loop.reconciler.feed(services(service("more", "10.96.0.12"), removed=("web",)))
+        await until(lambda: key("more") in loop.reconciler.running.ports)
+        loop.capture.refuse = ""
+        await until(lambda: {one.address for one in loop.capture.entries} == {"10.96.0.11", "10.96.0.12"})
+
+
+async def test_what_another_program_removed_is_restored_and_counted(monkeypatch) -> None:
+    monkeypatch.setattr(reconcile, "REPAIR_SECONDS", 0.05)
+    async with running() as loop:
+        loop.reconciler.feed(WEB)
+        loop.reconciler.feed(WEB_UP)
+        await until(lambda: bool(loop.capture.entries))
+        loop.capture.entries.clear()
+        await until(lambda: bool(loop.capture.entries))
+        assert loop.reconciler.capture_repairs == 1
+
+
+async def test_a_port_in_use_is_named_and_taken_when_it_becomes_free(monkeypatch, caplog) -> None:
+    monkeypatch.setattr(reconcile, "RETRY_SECONDS", (0.05,))
+    async with running("route") as loop:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            number = taken.getsockname()[1]
+            loop.reconciler.feed(services(service("web", "127.0.0.1", ports={"": number})))
+            loop.reconciler.feed(slices(endpoint_slice("web-1", "web", "127.0.0.1", ports={"": 9})))
+            await until(lambda: bool(loop.reconciler.failures))
+            assert loop.capture.entries == {}
+            [warning] = loop.reconciler.warnings(name("web"))
+            assert "default/web: cannot listen on 127.0.0.1" in warning
+        await until(lambda: bool(loop.capture.entries))
+        assert loop.reconciler.failures == {}
+        assert loop.reconciler.warnings(name("web")) == ()
+
+
+async def test_a_contended_frontend_is_warned_about_once_and_handed_over(caplog) -> None:
+    async with running() as loop:
+        loop.reconciler.feed(WEB)
+        loop.reconciler.feed(WEB_UP)
+        loop.reconciler.feed(slices(endpoint_slice("late-1", "late", "127.0.0.1", ports={"": 9})))
+        await until(lambda: bool(loop.capture.entries))
+        for _ in range(2):
+            loop.reconciler.feed(services(service("late", no_endpoints="nonsense")))
+            await until(lambda: loop.reconciler.table.touched == 0)
+        await until(lambda: len(loop.reconciler.warnings(name("late"))) == 2)
+        assert caplog.text.count("belongs to default/web already") == 1
+        assert caplog.text.count("nonsense") == 1
+        loop.reconciler.feed(services(removed=("web",)))
+        await until(lambda: set(loop.reconciler.running.owners.values()) == {key("late")})
+
+
+async def test_changes_are_counted() -> None:
+    async with running() as loop:
+        loop.reconciler.feed(WEB)
+        loop.reconciler.feed(WEB_UP)
+        assert loop.reconciler.counters.service_changes_pending == 1
+        await asyncio.wait_for(loop.reconciler.ready.wait(), 5)
+        counters = loop.reconciler.counters
+        assert (counters.service_changes, counters.endpoint_changes) == (1, 1)
+        assert (counters.service_changes_pending, counters.endpoint_changes_pending) == (0, 0)
+        assert sum(counters.buckets) == 1
+
+
+@pytest.mark.parametrize("mode", ["loopback", "none"])
+async def test_modes_that_capture_nothing(mode: str) -> None:
+    async with running(mode) as loop:
+        loop.reconciler.feed(WEB)
+        loop.reconciler.feed(WEB_UP)
+        await asyncio.wait_for(loop.reconciler.ready.wait(), 5)
+        assert len(loop.reconciler.listening) == 1

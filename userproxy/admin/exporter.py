@@ -1,0 +1,299 @@
+"""Every metric of this program, and how its value is read from the counters.
+
+Owns names, types, labels and help (`METRICS`, the one table of them, which documentation is checked against) and the collector.
+Nothing is counted here: hot counters are plain slots elsewhere, read when a scraper asks. The `process_*` metrics are
+prometheus_client's own and not in the table.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
+from typing import NamedTuple, TypeVar
+
+from prometheus_client import Metric, ProcessCollector
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+)
+from prometheus_client.registry import Collector
+
+import userproxy
+from userproxy.admin.sources import Sources
+from userproxy.admin.wallclock import WallClock
+from userproxy.core.counters import DIAL_BUCKETS, PortCounters
+from userproxy.core.status import FAMILY_NAMES
+from userproxy.core.sync_counters import SYNC_BUCKETS
+from userproxy.model import PortKey
+
+
+class MetricSpec(NamedTuple):
+    """One metric: the name as scraped, its type, its labels in order, and its help text."""
+
+    name: str
+    type: str
+    labels: tuple[str, ...]
+    help: str
+
+
+T = TypeVar("T")
+
+_PORT = ("namespace", "service", "port", "protocol", "ip_family")
+_SYNC = "kubeproxy_sync_proxy_rules"
+
+METRICS: tuple[MetricSpec, ...] = (
+    MetricSpec(
+        "userproxy_connections_accepted_total",
+        "counter",
+        _PORT,
+        "Connections taken from the kernel. The other metrics of a Service port begin with its first connection.",
+    ),
+    MetricSpec("userproxy_connections_active", "gauge", _PORT, "Connections open now."),
+    MetricSpec(
+        "userproxy_connections_carried_total", "counter", _PORT, "Connections that reached an endpoint."
+    ),
+    MetricSpec(
+        "userproxy_connections_failed_total",
+        "counter",
+        _PORT,
+        "Connections ended with RST because every dial failed or no endpoint was usable.",
+    ),
+    MetricSpec(
+        "userproxy_direct_refused_total",
+        "counter",
+        _PORT,
+        "Connections to a listener's own address that no capture rule brought, refused.",
+    ),
+    MetricSpec(
+        "userproxy_dials_failed_total",
+        "counter",
+        (*_PORT, "reason"),
+        "Failed dials to endpoints by reason: refused, unreachable, timeout, other.",
+    ),
+    MetricSpec(
+        "userproxy_dial_retries_total", "counter", _PORT, "Dials after the first one of a connection."
+    ),
+    MetricSpec(
+        "userproxy_bytes_total",
+        "counter",
+        (*_PORT, "direction"),
+        "Bytes relayed: received from clients, sent to clients.",
+    ),
+    MetricSpec(
+        "userproxy_dial_seconds", "histogram", _PORT, "Time of successful dials to endpoints in seconds."
+    ),
+    MetricSpec(
+        "userproxy_no_endpoints_listeners",
+        "gauge",
+        (*_PORT, "action"),
+        "Listeners of Service ports without a usable endpoint, by what clients meet: drop, reject.",
+    ),
+    MetricSpec(
+        "userproxy_watch_connected", "gauge", ("resource",), "Whether the watch of a resource is connected."
+    ),
+    MetricSpec(
+        "userproxy_watch_last_event_age_seconds",
+        "gauge",
+        ("resource",),
+        "Seconds since the last event or bookmark of a watch; absent before the first one.",
+    ),
+    MetricSpec("userproxy_watch_objects", "gauge", ("resource",), "Objects held from a watch."),
+    MetricSpec(
+        "userproxy_watch_restarts_total", "counter", ("resource", "reason"), "Restarts of a watch by reason."
+    ),
+    MetricSpec("userproxy_watch_relists_total", "counter", ("resource",), "Full lists after the first one."),
+    MetricSpec(
+        "userproxy_watch_decode_errors_total",
+        "counter",
+        ("resource",),
+        "Objects skipped because they could not be decoded.",
+    ),
+    MetricSpec("userproxy_capture_info", "info", ("capture", "detail"), "The capture in use."),
+    MetricSpec(
+        "userproxy_capture_repairs_total",
+        "counter",
+        (),
+        "Times that rules, routes or addresses removed by others were put back.",
+    ),
+    MetricSpec("userproxy_build_info", "info", ("version", "python"), "Versions of userproxy and of Python."),
+    MetricSpec(f"{_SYNC}_duration_seconds", "histogram", (), "Time to apply one plan, both IP families."),
+    MetricSpec(
+        f"{_SYNC}_last_timestamp_seconds", "gauge", (), "Unix time of the last plan applied; 0 before."
+    ),
+    MetricSpec(
+        f"{_SYNC}_last_queued_timestamp_seconds",
+        "gauge",
+        (),
+        "Unix time of the last change that had to be applied; 0 before.",
+    ),
+    MetricSpec(f"{_SYNC}_service_changes_total", "counter", (), "Changes of Services received."),
+    MetricSpec(f"{_SYNC}_service_changes_pending", "gauge", (), "Changes of Services not applied yet."),
+    MetricSpec(f"{_SYNC}_endpoint_changes_total", "counter", (), "Changes of EndpointSlices received."),
+    MetricSpec(
+        f"{_SYNC}_endpoint_changes_pending", "gauge", (), "Changes of EndpointSlices not applied yet."
+    ),
+    MetricSpec("kubeproxy_proxy_healthz_total", "counter", ("code",), "Answers of /healthz by status code."),
+    MetricSpec("kubeproxy_proxy_livez_total", "counter", ("code",), "Answers of /livez by status code."),
+)
+
+_SPECS = {spec.name: spec for spec in METRICS}
+
+_SAMPLES_PER_PIECE = 128
+"""About a millisecond of prometheus_client's exposition (7 µs a sample)."""
+
+_BUSY_COUNTERS: tuple[tuple[str, Callable[[PortCounters], Sequence[tuple[str | None, float]]]], ...] = (
+    ("userproxy_connections_active", lambda one: [(None, one.active)]),
+    ("userproxy_connections_carried_total", lambda one: [(None, one.carried)]),
+    ("userproxy_connections_failed_total", lambda one: [(None, one.failed)]),
+    ("userproxy_direct_refused_total", lambda one: [(None, one.direct_refused)]),
+    (
+        "userproxy_dials_failed_total",
+        lambda one: [
+            ("refused", one.dial_refused),
+            ("unreachable", one.dial_unreachable),
+            ("timeout", one.dial_timeout),
+            ("other", one.dial_other),
+        ],
+    ),
+    ("userproxy_dial_retries_total", lambda one: [(None, one.retries)]),
+    ("userproxy_bytes_total", lambda one: [("received", one.bytes_received), ("sent", one.bytes_sent)]),
+)
+"""Metrics of Service ports that had a connection, each with the value of its further label, if it has one."""
+
+
+class Exporter(Collector):
+    """Reads `sources` when collected. A family may come in several metrics of the same name in a row, each small.
+
+    `Exposition` writes them as one family; between two of them the event loop can turn.
+    """
+
+    def __init__(self, sources: Sources, clock: WallClock) -> None:
+        self._sources = sources
+        self._clock = clock
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric of `METRICS` that has a value."""
+        yield from self._ports()
+        yield from self._no_endpoints()
+        yield from self._watches()
+        yield from self._capture_and_build()
+        yield from self._syncs()
+        for name, answers in (
+            ("healthz", self._sources.answers.healthz),
+            ("livez", self._sources.answers.livez),
+        ):
+            yield _metric(f"kubeproxy_proxy_{name}_total", [((str(code),), n) for code, n in answers.items()])
+
+    def _ports(self) -> Iterator[Metric]:
+        ports = list(self._sources.counters())
+        for piece in _slices(ports, _SAMPLES_PER_PIECE):
+            samples = [(_port_labels(key), one.accepted) for key, one in piece]
+            yield _metric("userproxy_connections_accepted_total", samples)
+        # Of 10,000 Services a node talks to a few; 27 more series for each of the others would help nobody.
+        busy = [(key, one) for key, one in ports if one.accepted or one.direct_refused or one.active]
+        for name, read in _BUSY_COUNTERS:
+            for piece in _slices(busy, _SAMPLES_PER_PIECE // 4):
+                yield _metric(
+                    name,
+                    [
+                        (labels if extra is None else (*labels, extra), value)
+                        for labels, one in ((_port_labels(key), one) for key, one in piece)
+                        for extra, value in read(one)
+                    ],
+                )
+        for piece in _slices(busy, _SAMPLES_PER_PIECE // (len(DIAL_BUCKETS) + 3)):
+            histogram = _histogram("userproxy_dial_seconds")
+            for key, one in piece:
+                buckets = _cumulative(DIAL_BUCKETS, one.dial_buckets)
+                histogram.add_metric(_port_labels(key), buckets, one.dial_seconds)
+            yield histogram
+
+    def _no_endpoints(self) -> Iterator[Metric]:
+        closed = list(self._sources.no_endpoints())
+        for piece in _slices(closed, _SAMPLES_PER_PIECE):
+            samples = [((*_port_labels(key), action.value), listeners) for key, action, listeners in piece]
+            yield _metric("userproxy_no_endpoints_listeners", samples)
+
+    def _watches(self) -> Iterator[Metric]:
+        now = time.monotonic()
+        watches = self._sources.watches()
+        restarts = [((w.resource, reason), count) for w in watches for reason, count in w.restarts]
+        ages = [((w.resource,), max(0.0, now - w.last_event)) for w in watches if w.last_event is not None]
+        yield _metric("userproxy_watch_connected", [((w.resource,), w.connected) for w in watches])
+        yield _metric("userproxy_watch_last_event_age_seconds", ages)
+        yield _metric("userproxy_watch_objects", [((w.resource,), w.objects) for w in watches])
+        yield _metric("userproxy_watch_restarts_total", restarts)
+        yield _metric("userproxy_watch_relists_total", [((w.resource,), w.relists) for w in watches])
+        yield _metric(
+            "userproxy_watch_decode_errors_total", [((w.resource,), w.decode_errors) for w in watches]
+        )
+
+    def _capture_and_build(self) -> Iterator[Metric]:
+        capture = self._sources.capture()
+        yield _info("userproxy_capture_info", (capture.name, capture.detail))
+        yield _metric("userproxy_capture_repairs_total", [((), capture.repairs)])
+        yield _info("userproxy_build_info", (userproxy.__version__, platform.python_version()))
+
+    def _syncs(self) -> Iterator[Metric]:
+        sync = self._sources.sync()
+        verdict = self._sources.health(time.monotonic())
+        durations = _histogram(f"{_SYNC}_duration_seconds")
+        durations.add_metric((), _cumulative(SYNC_BUCKETS, sync.buckets), sync.seconds)
+        yield durations
+        for name, value in (
+            ("last_timestamp_seconds", self._unix(verdict.last_applied)),
+            ("last_queued_timestamp_seconds", self._unix(verdict.last_queued)),
+            ("service_changes_total", sync.service_changes),
+            ("service_changes_pending", sync.service_changes_pending),
+            ("endpoint_changes_total", sync.endpoint_changes),
+            ("endpoint_changes_pending", sync.endpoint_changes_pending),
+        ):
+            yield _metric(f"{_SYNC}_{name}", [((), value)])
+
+    def _unix(self, moment: float | None) -> float:
+        return 0.0 if moment is None else self._clock.unix(moment)
+
+
+def read_process() -> tuple[Metric, ...]:
+    """Return the `process_*` metrics. Blocks: it counts descriptors one by one, 3 µs each."""
+    return tuple(ProcessCollector(registry=None).collect())
+
+
+def _port_labels(key: PortKey) -> tuple[str, ...]:
+    name = key.name
+    return (name.namespace, name.name, name.port, name.protocol, FAMILY_NAMES[key.family])
+
+
+def _metric(name: str, samples: Iterable[tuple[Sequence[str], float]]) -> Metric:
+    spec = _SPECS[name]
+    family = CounterMetricFamily if spec.type == "counter" else GaugeMetricFamily
+    metric = family(name, spec.help, labels=spec.labels)
+    for labels, value in samples:
+        metric.add_metric(labels, value)
+    return metric
+
+
+def _info(name: str, values: Sequence[str]) -> Metric:
+    spec = _SPECS[name]
+    metric = InfoMetricFamily(name.removesuffix("_info"), spec.help)
+    metric.add_metric((), dict(zip(spec.labels, values, strict=True)))
+    return metric
+
+
+def _histogram(name: str) -> HistogramMetricFamily:
+    spec = _SPECS[name]
+    return HistogramMetricFamily(name, spec.help, labels=spec.labels)
+
+
+def _cumulative(bounds: Sequence[float], counts: Sequence[int]) -> list[tuple[str, float]]:
+    names = [*map(str, bounds), "+Inf"]
+    return list(zip(names, accumulate(counts), strict=True))
+
+
+def _slices(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

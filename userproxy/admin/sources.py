@@ -1,0 +1,52 @@
+"""Where the admin servers get what they show: plain callables that `app` fills in.
+
+Owns the seam between the admin edge and the rest: admin asks, nothing is pushed, and no callable here changes anything.
+All are called on the event loop and must return at once. Iterables are read piece by piece over several turns of the loop, so
+what they iterate over must not be a live dictionary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from userproxy.core.counters import PortCounters
+from userproxy.core.health import HealthVerdict
+from userproxy.core.status import CaptureView, ServiceView
+from userproxy.core.sync_counters import SyncCounters
+from userproxy.model import NoEndpoints, PortKey, WatchState
+
+
+@dataclass(frozen=True)
+class HealthAnswers:
+    """How often each probe was answered with each status code; the health server counts, the exporter reads."""
+
+    healthz: dict[int, int] = field(default_factory=lambda: {200: 0, 503: 0})
+    livez: dict[int, int] = field(default_factory=lambda: {200: 0, 503: 0})
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Everything the admin servers may know. Times are seconds of the monotonic clock."""
+
+    started: float
+    """when this process began to serve"""
+    health: Callable[[float], HealthVerdict]
+    """the verdict at the given time (`SyncHealth.verdict`)"""
+    readiness: Callable[[], tuple[str, ...]]
+    """why we are not ready, empty when we are (`ReadinessLatch.reasons`)"""
+    counters: Callable[[], Iterable[tuple[PortKey, PortCounters]]]
+    """every Service port on every family with its counters"""
+    no_endpoints: Callable[[], Iterable[tuple[PortKey, NoEndpoints, int]]]
+    """Service ports without a usable endpoint: what their clients meet, and on how many listeners"""
+    watches: Callable[[], tuple[WatchState, ...]]
+    """one for each resource that is watched"""
+    sync: Callable[[], SyncCounters]
+    """counters of the reconcile loop"""
+    capture: Callable[[], CaptureView]
+    """the capture in use, and why not the others"""
+    services: Callable[[], Iterable[ServiceView]]
+    """every Service as `core.status.service_views` makes it"""
+    warnings: Callable[[], tuple[str, ...]]
+    """what a person should know and no Service is to blame for, one line each"""
+    answers: HealthAnswers = field(default_factory=HealthAnswers)

@@ -1,0 +1,202 @@
+"""One running proxy: capture, data plane, reconcile loop, watches and admin servers, put together.
+
+Owns the parts and the order in which they start and stop. What is started for which command, and what signals do, is
+`app`'s business. Order of a stop: not ready, no new connections, drain, capture removed, admin servers last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from userproxy.admin.health import HEALTHZ_PORT, HEALTHZ_SETTING, HealthServer
+from userproxy.admin.metrics import METRICS_PORT, METRICS_SETTING, MetricsServer
+from userproxy.admin.sources import Sources
+from userproxy.capture.choose import Capture
+from userproxy.capture.settings import CaptureSettings
+from userproxy.config import Config
+from userproxy.core.addresses import parse_bind_address
+from userproxy.core.health import HealthVerdict, ReadinessLatch, StartStep, SyncHealth, node_state
+from userproxy.core.plan import PlanSettings, Verdict
+from userproxy.core.status import CaptureView, ServiceView, service_views
+from userproxy.dataplane.plane import LocalPlane, PlaneSettings
+from userproxy.dataplane.pool import WorkerPool, worker_count
+from userproxy.dataplane.ports import lowest_port
+from userproxy.dataplane.sockets import SocketSettings
+from userproxy.kube.cluster import Cluster
+from userproxy.model import Changes, Family, NoEndpoints, PortKey, Probe
+from userproxy.reconcile import Reconciler
+
+log = logging.getLogger(__name__)
+
+Connect = Callable[[Callable[[Changes], None]], Cluster]
+"""Makes the watches, given where their changes go."""
+
+
+class Agent:
+    """Everything that runs on one node. `start`, then `run` until cancelled, then `stop`."""
+
+    def __init__(self, config: Config, capture: Capture, probes: Sequence[Probe], connect: Connect) -> None:
+        self._config = config
+        self._capture = capture
+        self._probes = tuple(probes)
+        self._health = SyncHealth()
+        self._latch = ReadinessLatch()
+        self._started = time.monotonic()
+        workers = worker_count(config.workers)
+        settings = plane_settings(config)
+        self.plane = WorkerPool(settings, workers) if workers else LocalPlane(settings)
+        self.reconciler = Reconciler(
+            self.plane, capture, plan_settings(config, capture), self._health, time.monotonic
+        )
+        self.cluster = connect(self.reconciler.feed)
+        sources = self._sources()
+        self._health_server = HealthServer(
+            parse_bind_address(config.healthz_bind_address, HEALTHZ_PORT, HEALTHZ_SETTING), sources
+        )
+        self._metrics_server = MetricsServer(
+            parse_bind_address(config.metrics_bind_address, METRICS_PORT, METRICS_SETTING), sources
+        )
+
+    async def start(self) -> None:
+        """Start the admin servers, set capture up and begin to relay. Raises UserproxyError."""
+        await self.cluster.prepare()
+        await self._health_server.start()
+        await self._metrics_server.start()
+        await self._capture.setup()
+        self._latch.reached(StartStep.CAPTURED)
+        self._health.applied(time.monotonic())
+        await self.plane.start()
+
+    async def run(self) -> None:
+        """Watch and reconcile until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.cluster.run(), name="watches")
+            group.create_task(self.reconciler.run(), name="reconcile")
+            group.create_task(self.plane.run(), name="data plane")
+            group.create_task(self._settle(), name="settle after start")
+
+    async def stop(self, forced: asyncio.Event) -> None:
+        """Drain until the deadline or until `forced`, take capture away and stop the servers."""
+        self._latch.stopping()
+        async with asyncio.TaskGroup() as group:
+            drain = group.create_task(self.plane.drain(self._config.drain_timeout), name="drain")
+            hurry = group.create_task(forced.wait(), name="second signal")
+            await asyncio.wait([drain, hurry], return_when=asyncio.FIRST_COMPLETED)
+            drain.cancel()
+            hurry.cancel()
+        cut = self.plane.connections if drain.cancelled() else drain.result()
+        if cut:
+            log.info("%d connections were still open and are reset", cut)
+        await self.release()
+
+    async def release(self) -> None:
+        """Give everything back: capture unless it shall be kept, sockets, servers. Safe after a failed start."""
+        try:
+            if not self._config.keep_capture:
+                await self._capture.teardown()
+        finally:
+            self.plane.stop()
+            await self._metrics_server.stop()
+            await self._health_server.stop()
+
+    @property
+    def capture_name(self) -> str:
+        """The capture in use with its detail, for people."""
+        capture = self._capture
+        return f"{capture.name} ({capture.detail})" if capture.detail else capture.name
+
+    def services(self) -> Iterator[ServiceView]:
+        """Yield every Service as the status view shows it."""
+        reconciler = self.reconciler
+        counters = dict(self.plane.counters())
+        return service_views(reconciler.table, reconciler.running, counters, reconciler.listening)
+
+    async def _settle(self) -> None:
+        """After the first plan: say so, and keep the garbage collector away from what stays for ever."""
+        await self.reconciler.ready.wait()
+        self._latch.reached(StartStep.LISTED)
+        self._latch.reached(StartStep.LISTENING)
+        gc.collect()
+        gc.freeze()
+        log.info("ready: capture %s, %d Service ports", self.capture_name, len(self.reconciler.running.ports))
+
+    def _sources(self) -> Sources:
+        return Sources(
+            started=self._started,
+            health=self._verdict,
+            readiness=self._readiness,
+            counters=lambda: list(self.plane.counters()),
+            no_endpoints=self._no_endpoints,
+            watches=self.cluster.watch_states,
+            sync=lambda: self.reconciler.counters,
+            capture=self._capture_view,
+            services=self.services,
+            warnings=self._warnings,
+        )
+
+    def _verdict(self, now: float) -> HealthVerdict:
+        table = self.reconciler.table
+        self._health.node = node_state(table.node, watched=True, listed="nodes" in table.listed)
+        return self._health.verdict(now)
+
+    def _readiness(self) -> tuple[str, ...]:
+        if self.reconciler.table.complete:
+            self._latch.reached(StartStep.LISTED)
+        return self._latch.reasons()
+
+    def _no_endpoints(self) -> list[tuple[PortKey, NoEndpoints, int]]:
+        return [
+            (key, NoEndpoints(port.serving.verdict.value), len(port.listeners))
+            for key, port in self.reconciler.running.ports.items()
+            if port.serving.verdict is not Verdict.CARRY
+        ]
+
+    def _capture_view(self) -> CaptureView:
+        capture = self._capture
+        return CaptureView(capture.name, capture.detail, self.reconciler.capture_repairs, self._probes)
+
+    def _warnings(self) -> tuple[str, ...]:
+        found = []
+        if self.reconciler.capture_error:
+            found.append(self.reconciler.capture_error)
+        if self.plane.paused:
+            found.append(
+                f"accepting had to rest {self.plane.paused} times: descriptors or connections ran out; "
+                "raise LimitNOFILE or --max-connections"
+            )
+        return tuple(found)
+
+
+def capture_settings(config: Config) -> CaptureSettings:
+    """Return the capture part of the settings."""
+    return CaptureSettings(
+        mode=config.capture,
+        sidecar=config.sidecar,
+        proxy_address4=config.proxy_address,
+        proxy_address6=config.proxy_address_ipv6,
+    )
+
+
+def plane_settings(config: Config) -> PlaneSettings:
+    """Return the data plane's part of the settings."""
+    return PlaneSettings(
+        sockets=SocketSettings(keepalive=config.tcp_keepalive, user_timeout=config.tcp_user_timeout),
+        half_close_timeout=config.half_close_timeout,
+        max_connections=config.max_connections,
+    )
+
+
+def plan_settings(config: Config, capture: Capture) -> PlanSettings:
+    """Return what plans depend on, given the capture that was chosen."""
+    settings = capture_settings(config)
+    return PlanSettings(
+        capture=capture.name,
+        proxy_address_ipv4=settings.listener_address(Family.IPV4),
+        proxy_address_ipv6=settings.listener_address(Family.IPV6) if Family.IPV6 in capture.families else "",
+        no_endpoints=NoEndpoints(config.no_endpoints),
+        first_port=lowest_port(),
+    )

@@ -1,0 +1,140 @@
+"""What each command does, as a table of contents: build, start, announce, run, drain, say how it ended.
+
+Owns signals and the event loop. The parts are put together in `agent`; commands are parsed and their results printed in `cli`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+import uvloop
+
+from userproxy.agent import Agent, Connect, capture_settings
+from userproxy.capture.choose import choose
+from userproxy.capture.cleanup import cleanup
+from userproxy.config import Config
+from userproxy.errors import UserproxyError
+from userproxy.kube.cluster import Cluster
+from userproxy.model import Changes
+
+log = logging.getLogger(__name__)
+
+
+def run_on_cluster(config: Config) -> int:
+    """Serve a cluster's Services until a signal. Returns the exit code; raises UserproxyError."""
+
+    def connect(deliver: Callable[[Changes], None]) -> Cluster:
+        return Cluster(
+            config.kubeconfig, config.master, node_name(config), config.service_proxy_name, deliver
+        )
+
+    async def serve() -> None:
+        async with agent(config, connect) as (_, stopping):
+            await stopping.wait()
+
+    return _run(serve())
+
+
+def run_standalone(config: Config, show: Callable[[str], None]) -> int:
+    """Serve the standalone API server's Services until a signal; `show` prints lines for the person who started it."""
+    from userproxy.standalone.announce import announcement
+    from userproxy.standalone.session import Standalone
+
+    async def serve() -> None:
+        session = Standalone(
+            api_bind_address=config.api_bind_address,
+            manifests=config.manifests_path,
+            demo=config.demo,
+            node_name=node_name(config),
+            service_cidr=config.service_cidr,
+        )
+        await session.start()
+        try:
+
+            def connect(deliver: Callable[[Changes], None]) -> Cluster:
+                return Cluster("", session.url, node_name(config), "", deliver)
+
+            async with agent(config, connect) as (running, stopping), asyncio.TaskGroup() as group:
+                watching = group.create_task(session.run(), name="manifests")
+                first = group.create_task(running.reconciler.ready.wait(), name="first plan")
+                end = group.create_task(stopping.wait(), name="signal")
+                await asyncio.wait([first, end], return_when=asyncio.FIRST_COMPLETED)
+                if first.done():
+                    for line in announcement(session.url, running.capture_name, running.services()):
+                        show(line)
+                await end
+                first.cancel()
+                watching.cancel()
+        finally:
+            await session.stop()
+
+    return _run(serve())
+
+
+def clean_up(config: Config) -> tuple[str, ...]:
+    """Remove everything of ours from the kernel; returns a line for each thing removed."""
+    return uvloop.run(cleanup(capture_settings(config)))
+
+
+def node_name(config: Config) -> str:
+    """Return the name of our Node as the kubelet would give it (component-helpers GetHostname)."""
+    return (config.hostname_override or socket.gethostname()).strip().lower()
+
+
+@contextlib.asynccontextmanager
+async def agent(config: Config, connect: Connect) -> AsyncIterator[tuple[Agent, asyncio.Event]]:
+    """Run an Agent; yields it with the event that a signal sets. At the end it drains; a second signal cuts that short."""
+    stopping, forced = asyncio.Event(), asyncio.Event()
+    _on_signals(stopping, forced)
+    capture, probes = await choose(capture_settings(config))
+    made = Agent(config, capture, probes, connect)
+    try:
+        await made.start()
+    except BaseException:
+        await made.release()
+        raise
+    try:
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(made.run(), name="agent")
+            try:
+                yield made, stopping
+            finally:
+                running.cancel()
+    finally:
+        log.info("stopping: draining %d connections", made.plane.connections)
+        await made.stop(forced)
+
+
+def _on_signals(stopping: asyncio.Event, forced: asyncio.Event) -> None:
+    def received() -> None:
+        if stopping.is_set():
+            forced.set()
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, received)
+
+
+def _run(main: Coroutine[Any, Any, None]) -> int:
+    try:
+        uvloop.run(main)
+    except BaseExceptionGroup as group:
+        known = group.subgroup(UserproxyError)
+        if known is None or group.split(UserproxyError)[1] is not None:
+            raise
+        raise first_error(known) from None
+    return 0
+
+
+def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first plain exception within `group`."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,48 @@
+"""The command line: one module for each sub-command.
+
+Each parses, calls `app` and prints, and nothing else.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from userproxy import __version__
+from userproxy.cli.cleanup import cleanup
+from userproxy.cli.run import run
+from userproxy.cli.standalone import standalone
+
+CONTEXT = {"auto_envvar_prefix": "USERPROXY", "help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+@click.group(context_settings=CONTEXT)
+@click.version_option(__version__, prog_name="userproxy")
+def cli() -> None:
+    """Kubernetes Services on a node, in userspace.
+
+    Every option can be set by environment variable too: `run --no-endpoints` is USERPROXY_RUN_NO_ENDPOINTS.
+    """
+
+
+cli.add_command(run)
+cli.add_command(standalone)
+cli.add_command(cleanup)
+
+
+def main() -> None:
+    """Entry point of the `userproxy` program: exit code 0, 1 for failures, 2 for wrong usage."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "userproxy"
+        click.echo(f"userproxy: {error.format_message()}; see `{where} --help`", err=True)
+        sys.exit(2)
+    except click.ClickException as error:
+        click.echo(f"userproxy: {error.format_message()}", err=True)
+        sys.exit(1)

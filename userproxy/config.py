@@ -1,0 +1,240 @@
+"""Every setting of userproxy: one frozen Config with the unit, default and reason of each field.
+
+Owns names, defaults, documentation and checks of settings. `cli` makes flags of the fields (and USERPROXY_* variables), the
+reference page lists them. Touches nothing: no file, no socket, no environment.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from userproxy.errors import UsageError
+
+T = TypeVar("T")
+
+RUN = frozenset({"run"})
+STANDALONE = frozenset({"standalone"})
+AGENT = RUN | STANDALONE
+CAPTURING = AGENT | {"cleanup"}
+EVERY = CAPTURING
+
+CAPTURE_MODES = ("auto", "redirect", "redirect-nft", "redirect-iptables", "route", "loopback", "none")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+def setting(
+    default: T,
+    text: str,
+    *,
+    commands: frozenset[str],
+    choices: tuple[str, ...] = (),
+    metavar: str = "",
+    seconds: bool = False,
+) -> T:
+    """Return a dataclass field that carries what flags and documentation need."""
+    metadata = {
+        "text": text,
+        "commands": commands,
+        "choices": choices,
+        "metavar": metavar,
+        "seconds": seconds,
+    }
+    field: T = dataclasses.field(default=default, metadata=metadata)
+    return field
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings, checked. Durations are seconds."""
+
+    kubeconfig: str = setting(
+        "",
+        "Kubeconfig file with the API server and credentials; without it and --master: the Pod's service account.",
+        commands=RUN,
+        metavar="FILE",
+    )
+    master: str = setting(
+        "",
+        "URL of the API server; overrides the kubeconfig's. Use it when the API server's ClusterIP is served by this proxy.",
+        commands=RUN,
+        metavar="URL",
+    )
+    hostname_override: str = setting(
+        "",
+        "Name of this Node; default: the host name in lower case. Decides which endpoints are local.",
+        commands=AGENT,
+        metavar="NAME",
+    )
+    service_proxy_name: str = setting(
+        "",
+        "Serve only Services labelled service.kubernetes.io/service-proxy-name=NAME (beside kube-proxy); "
+        "default: only Services without that label.",
+        commands=RUN,
+        metavar="NAME",
+    )
+    capture: str = setting(
+        "auto",
+        "How packets for a ClusterIP reach us: redirect (nftables, else iptables), route (local routes, no netfilter), "
+        "loopback (a 127.x address for each Service, no privilege), none. auto takes the first whose probe succeeds.",
+        commands=AGENT,
+        choices=CAPTURE_MODES,
+    )
+    sidecar: bool = setting(
+        False,
+        "Run in a Pod's network namespace: only its own traffic is captured, listeners are on 127.0.0.1 and ::1.",
+        commands=AGENT,
+    )
+    proxy_address: str = setting(
+        "169.254.77.1",
+        "IPv4 address on lo where redirected connections arrive; link-local, so it is never routed off the node.",
+        commands=CAPTURING,
+        metavar="IP",
+    )
+    proxy_address_ipv6: str = setting(
+        "fd77:7573:6572::1",
+        "The same for IPv6, from the unique local range (RFC 4193).",
+        commands=CAPTURING,
+        metavar="IP",
+    )
+    no_endpoints: str = setting(
+        "drop",
+        "What a client meets while a Service has no usable endpoint: drop (silence, so it connects when a Pod becomes "
+        "ready) or reject (connection refused, as kube-proxy). A Service overrides it by annotation "
+        "userproxy.dev/no-endpoints.",
+        commands=AGENT,
+        choices=("drop", "reject"),
+    )
+    half_close_timeout: float = setting(
+        300.0,
+        "After one side has ended, the connection is reset when the other moves no byte for this long; "
+        "else a mute peer would hold it for ever.",
+        commands=AGENT,
+        seconds=True,
+    )
+    tcp_keepalive: float = setting(
+        60.0, "Idle time before TCP keepalive probes, on both sides.", commands=AGENT, seconds=True
+    )
+    tcp_user_timeout: float = setting(
+        300.0,
+        "How long sent data may stay unacknowledged, or a peer's window shut, before it counts as dead (TCP_USER_TIMEOUT).",
+        commands=AGENT,
+        seconds=True,
+    )
+    workers: str = setting(
+        "auto",
+        "Processes that accept and relay: a number, auto (one for each usable core, at most 8), or 0 for none of its own "
+        "(sidecar); standalone: 0.",
+        commands=AGENT,
+        metavar="N|auto",
+    )
+    max_connections: int = setting(
+        0,
+        "Connections open at once in each worker; 0: what the descriptor limit allows.",
+        commands=AGENT,
+        metavar="N",
+    )
+    drain_timeout: float = setting(
+        10.0,
+        "At the end (SIGTERM), how long open connections may finish; a second signal ends at once.",
+        commands=AGENT,
+        seconds=True,
+    )
+    keep_capture: bool = setting(
+        False,
+        "Leave redirects and routes in place at the end, for a quick restart; connections are refused meanwhile.",
+        commands=AGENT,
+    )
+    healthz_bind_address: str = setting(
+        "0.0.0.0:10256",
+        "Where /healthz, /livez and /readyz answer; standalone: 127.0.0.1:10256. Empty: nowhere.",
+        commands=AGENT,
+        metavar="IP:PORT",
+    )
+    metrics_bind_address: str = setting(
+        "127.0.0.1:10249",
+        "Where /metrics, /proxyMode and /status answer. Empty: nowhere.",
+        commands=AGENT,
+        metavar="IP:PORT",
+    )
+    api_bind_address: str = setting(
+        "127.0.0.1:8001",
+        "Where the standalone API server answers; whoever reaches it may change every Service.",
+        commands=STANDALONE,
+        metavar="IP:PORT",
+    )
+    manifests: str = setting(
+        "",
+        "Directory of YAML files that are applied, watched and pruned.",
+        commands=STANDALONE,
+        metavar="DIR",
+    )
+    demo: bool = setting(False, "Start three demo Pods behind the Service my-service.", commands=STANDALONE)
+    service_cidr: str = setting(
+        "10.96.0.0/16", "Range that ClusterIPs are taken from.", commands=STANDALONE, metavar="CIDR"
+    )
+    log_level: str = setting("info", "What is logged to standard error.", commands=EVERY, choices=LOG_LEVELS)
+
+    def __post_init__(self) -> None:
+        _check_ip(self.proxy_address, "--proxy-address", 4)
+        _check_ip(self.proxy_address_ipv6, "--proxy-address-ipv6", 6)
+        _check_network(self.service_cidr)
+        if self.master and urlsplit(self.master).scheme not in ("http", "https"):
+            raise UsageError(
+                f"--master: {self.master!r} is not a URL of an API server; write http://HOST:PORT or https://HOST:PORT"
+            )
+        if self.workers != "auto" and not re.fullmatch(r"[0-9]{1,3}", self.workers):
+            raise UsageError(f"--workers: {self.workers!r} is neither a number nor auto")
+        if self.max_connections < 0:
+            raise UsageError(
+                "--max-connections: a number of connections cannot be negative; 0 means no own limit"
+            )
+        for name in ("half_close_timeout", "tcp_keepalive", "tcp_user_timeout"):
+            if getattr(self, name) <= 0:
+                raise UsageError(f"{flag(name)}: must be more than 0 seconds")
+
+    @property
+    def manifests_path(self) -> Path | None:
+        """The manifests directory, None when there is none."""
+        return Path(self.manifests) if self.manifests else None
+
+
+def settings_of(command: str) -> list[dataclasses.Field[Any]]:
+    """Return the fields that `command` has a flag for, in the order of Config."""
+    return [field for field in dataclasses.fields(Config) if command in field.metadata["commands"]]
+
+
+def flag(name: str) -> str:
+    """Return the flag of a field: `half_close_timeout` is `--half-close-timeout`."""
+    return "--" + name.replace("_", "-")
+
+
+def parse_seconds(text: str) -> float:
+    """Return the seconds that `text` means: `90`, `1.5s`, `250ms`, `5m`, `2h`, `1h30m`. Raises ValueError."""
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+    if not re.fullmatch(r"(\d+(\.\d+)?(ms|s|m|h))+", text):
+        raise ValueError(text)
+    return sum(float(n) * units[unit] for n, _, unit in re.findall(r"(\d+(\.\d+)?)(ms|s|m|h)", text))
+
+
+def _check_ip(text: str, name: str, version: int) -> None:
+    try:
+        valid = ipaddress.ip_address(text).version == version
+    except ValueError:
+        valid = False
+    if not valid:
+        raise UsageError(f"{name}: {text!r} is not an IPv{version} address")
+
+
+def _check_network(text: str) -> None:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError as error:
+        raise UsageError(f"--service-cidr: {error}; write a network such as 10.96.0.0/16") from None

@@ -1,0 +1,239 @@
+"""The one loop that writes: snapshot -> plan -> apply in safe order -> record.
+
+Owns the order of changes and their retries. It decides nothing (`core.plan` does) and knows no kernel interface: the
+data plane and the capture come in as the two Protocols below.
+
+Order of each change: endpoints and new listeners, then redirects and routes, then closed listeners. So no packet is ever sent
+to a port that nobody listens on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
+
+from userproxy.core.health import SyncHealth
+from userproxy.core.plan import Plan, PlanSettings, Running, Serving, plan
+from userproxy.core.sync_counters import SyncCounters
+from userproxy.core.table import ServiceTable
+from userproxy.errors import CaptureError
+from userproxy.model import Address, CaptureEntry, Changes, Frontend, ListenerSpec, PortKey, ServiceName
+
+log = logging.getLogger(__name__)
+
+REPAIR_SECONDS = 2.0
+"""Between two looks at what the kernel holds; another tool's flush is undone within one look."""
+RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+"""Waits before a listener that could not be opened, or a refused capture change, is tried again."""
+
+
+class Opened(Protocol):
+    """Where listeners were opened, and why some were not."""
+
+    @property
+    def addresses(self) -> dict[ListenerSpec, Address]: ...
+
+    @property
+    def failures(self) -> dict[ListenerSpec, str]: ...
+
+
+class Plane(Protocol):
+    """The data plane."""
+
+    async def open(self, specs: Sequence[ListenerSpec], servings: Sequence[Serving]) -> Opened:
+        """Take over endpoints, open listeners; failures are reported, not raised."""
+
+    async def close(self, specs: Sequence[ListenerSpec], keys: Sequence[PortKey]) -> None:
+        """Close listeners, forget Service ports."""
+
+
+class Capture(Protocol):
+    """The way packets reach the listeners. Methods raise CaptureError."""
+
+    async def change(self, add: Sequence[CaptureEntry], remove: Sequence[CaptureEntry]) -> None:
+        """Remove, then add entries, in one transaction where the kernel has one."""
+
+    async def repair(self, entries: Collection[CaptureEntry]) -> bool:
+        """Make the kernel hold exactly `entries`; True when it did not."""
+
+
+class Reconciler:
+    """Folds changes into the table and applies plans. The only writer of table, running state, data plane and capture."""
+
+    def __init__(
+        self,
+        plane: Plane,
+        capture: Capture,
+        settings: PlanSettings,
+        health: SyncHealth,
+        clock: Callable[[], float],
+    ) -> None:
+        self.table = ServiceTable()
+        self.running = Running()
+        self.listening: dict[ListenerSpec, Address] = {}
+        self.failures: dict[ListenerSpec, str] = {}
+        self.capture_error = ""
+        self.capture_repairs = 0
+        """how often the kernel's state had been changed by someone else and was restored"""
+        self.counters = SyncCounters()
+        self.health = health
+        self.ready = asyncio.Event()
+        """set once, after everything listed was applied for the first time"""
+        self._plane = plane
+        self._capture = capture
+        self._settings = settings
+        self._clock = clock
+        self._entries: dict[Frontend, CaptureEntry] = {}
+        self._wake = asyncio.Event()
+        self._retries = 0
+        self._retry_at: float | None = None
+        self._repair_at = 0.0
+        self._warned: dict[ServiceName, tuple[str, ...]] = {}
+
+    def feed(self, changes: Changes) -> None:
+        """Take a batch from a watch; it is applied soon, together with whatever comes meanwhile."""
+        count = len(changes.changed) + len(changes.removed)
+        self.table.apply(changes)
+        if count and changes.resource == "services":
+            self.counters.service_changes += count
+            self.counters.service_changes_pending += count
+        elif count and changes.resource == "endpointslices":
+            self.counters.endpoint_changes += count
+            self.counters.endpoint_changes_pending += count
+        if self.table.touched:
+            self.health.queued(None, self._clock())
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Apply, repair and retry until cancelled."""
+        self._repair_at = self._clock() + REPAIR_SECONDS
+        while True:
+            await self._wait()
+            if not self.table.complete:
+                continue
+            if self._retry_at is not None and self._clock() >= self._retry_at:
+                self._retry_at = None
+                self.table.touch({spec.key.name.service for spec in self.failures})
+            if self.table.touched or not self.ready.is_set():
+                await self._apply()
+            if self._clock() >= self._repair_at:
+                await self._repair()
+
+    async def _wait(self) -> None:
+        """Return when there is something to apply, to retry or to look after."""
+        due = min(self._repair_at, self._retry_at if self._retry_at is not None else self._repair_at)
+        try:
+            async with asyncio.timeout(max(0.0, due - self._clock())):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        self._wake.clear()
+
+    async def _apply(self) -> None:
+        started = self._clock()
+        self.counters.service_changes_pending = self.counters.endpoint_changes_pending = 0
+        touched = self.table.take()
+        step = plan(self.running, touched, self._settings)
+        self._warn(list(touched), step)
+        opened = await self._plane.open(step.open, step.serve)
+        self.listening.update(opened.addresses)
+        self._note_failures(step, opened.failures)
+        await self._capture_change(step)
+        await self._plane.close(step.close, step.forget)
+        for spec in step.close:
+            self.listening.pop(spec, None)
+            self.failures.pop(spec, None)
+        again = self.running.record(step, opened.failures)
+        if again:
+            self.table.touch(again)
+            self._wake.set()
+        if not self.capture_error:
+            self._applied(started)
+
+    async def _capture_change(self, step: Plan) -> None:
+        remove = [self._entries.pop(frontend) for frontend in step.release if frontend in self._entries]
+        add = []
+        for frontend, spec in step.capture:
+            if spec in self.listening:
+                entry = CaptureEntry(frontend, self.listening[spec])
+                self._entries[frontend] = entry
+                add.append(entry)
+        if not add and not remove:
+            return
+        if self.capture_error:
+            # The kernel is not where we think it is; the next repair writes everything anew.
+            self._repair_at = min(self._repair_at, self._retry_at or self._repair_at)
+            return
+        try:
+            await self._capture.change(add, remove)
+        except CaptureError as error:
+            self._capture_failed(error)
+
+    async def _repair(self) -> None:
+        self._repair_at = self._clock() + REPAIR_SECONDS
+        started = self._clock()
+        try:
+            rewrote = await self._capture.repair(tuple(self._entries.values()))
+        except CaptureError as error:
+            self._capture_failed(error)
+            return
+        if self.capture_error:
+            log.info("capture works again")
+            self.capture_error = ""
+            self._retries = 0
+            self._applied(started)
+        elif rewrote:
+            log.warning("capture rules had been changed by another program; they are restored")
+            self.capture_repairs += 1
+
+    def _applied(self, started: float) -> None:
+        now = self._clock()
+        self.counters.observe(now - started)
+        self.health.applied(now, until=started)
+        self.ready.set()
+
+    def _capture_failed(self, error: CaptureError) -> None:
+        if str(error) != self.capture_error:
+            log.error("capture: %s; tried again until it works", error)
+        self.capture_error = str(error)
+        self._repair_at = self._clock() + self._next_retry()
+
+    def _note_failures(self, step: Plan, failures: dict[ListenerSpec, str]) -> None:
+        for spec in step.open:
+            self.failures.pop(spec, None)
+        for spec, reason in failures.items():
+            log.warning("%s; tried again until it works", reason)
+            self.failures[spec] = reason
+        if failures:
+            self._retry_at = self._clock() + self._next_retry()
+        elif not self.failures and not self.capture_error:
+            self._retries = 0
+
+    def _next_retry(self) -> float:
+        wait = RETRY_SECONDS[min(self._retries, len(RETRY_SECONDS) - 1)]
+        self._retries += 1
+        return wait
+
+    def _warn(self, touched: list[ServiceName], step: Plan) -> None:
+        """Log what is wrong with the touched Services, once for each new finding."""
+        found: dict[ServiceName, list[str]] = {name: list(self.table.warnings(name)) for name in touched}
+        for frontend, holder, waiter in step.contended:
+            found[waiter.name.service].append(
+                f"Service port {waiter}: {frontend} belongs to {holder} already; "
+                "give one of them another address, until then this one is not captured"
+            )
+        for name, lines in found.items():
+            for line in lines:
+                if line not in self._warned.get(name, ()):
+                    log.warning("%s", line)
+            if lines:
+                self._warned[name] = tuple(lines)
+            else:
+                self._warned.pop(name, None)
+
+    def warnings(self, name: ServiceName) -> tuple[str, ...]:
+        """Return what is wrong with one Service, one line each."""
+        failed = tuple(text for spec, text in self.failures.items() if spec.key.name.service == name)
+        return self._warned.get(name, ()) + failed
