@@ -46,7 +46,7 @@ MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 BANNED_WORDS = frozenset({"utils", "util", "helper", "helpers", "manager", "base", "common", "impl"})
 
-SUBPROCESS_HOME = frozenset({"userproxy/capture/commands.py"})
+SUBPROCESS_HOME = frozenset({"userproxy/capture/commands.py", "userproxy/dataplane/worker_link.py"})
 PROCESS_STARTERS = re.compile(
     r"create_subprocess_(exec|shell)|system|popen|fork|forkpty|posix_spawnp?|(exec|spawn)[lv]p?e?"
 )
@@ -55,6 +55,13 @@ WITHOUT_TEST: dict[str, str] = {
     "userproxy/model.py": "values without decisions; every other test makes and compares them",
     "userproxy/errors.py": "names and exit codes; the command line's tests show both to the caller",
     "userproxy/__main__.py": "one call of the command line, which the command line's tests make as a process",
+    "userproxy/app.py": "signals and exit codes; tests/e2e runs it as a process",
+    "userproxy/cli/run.py": "tests/cli/test_options.py and tests/e2e run it as a process",
+    "userproxy/cli/standalone.py": "tests/cli/test_options.py and tests/e2e run it as a process",
+    "userproxy/cli/cleanup.py": "tests/cli/test_options.py and tests/e2e run it as a process",
+    "userproxy/dataplane/worker.py": "tests/dataplane/test_pool.py runs it as the process that it is",
+    "userproxy/dataplane/worker_link.py": "tests/dataplane/test_pool.py: a worker and its pool have one contract",
+    "userproxy/dataplane/privileges.py": "cannot be undone in the process of the tests; test_pool.py reads /proc/PID/status",
 }
 """Modules that need no test module of their own, with the reason."""
 
@@ -183,7 +190,7 @@ def tasks(source: Source) -> Iterator[str]:
 def processes(source: Source) -> Iterator[str]:
     if source.path in SUBPROCESS_HOME:
         return
-    where = "programs are run by capture/commands.py only"
+    where = "programs are run by capture/commands.py only, and workers by dataplane/worker_link.py"
     for node, name in imports(source):
         if name.partition(".")[0] in {"subprocess", "multiprocessing", "pty"}:
             yield source.at(node, f"imports {name}; {where}")

@@ -18,7 +18,7 @@ from userproxy.core.balancer import RoundRobin
 from userproxy.core.counters import PortCounters
 from userproxy.core.plan import Serving
 from userproxy.dataplane.connection import DIAL_DEADLINES, Connection
-from userproxy.dataplane.reactor import Deadlines, Reactor
+from userproxy.dataplane.reactor import Countdown, Reactor
 from userproxy.dataplane.sockets import SocketSettings, original_destination, reset_on_close
 from userproxy.model import ListenerSpec, PortKey
 
@@ -83,8 +83,9 @@ class Listener:
         """Take the connections that wait, up to the batch and the connection limit."""
         acceptor = self.acceptor
         accept = self.sock._accept  # type: ignore[attr-defined]
+        connections, limit = acceptor.connections, acceptor.max_connections
         for _ in range(ACCEPT_BATCH):
-            if acceptor.full():
+            if len(connections) >= limit:
                 acceptor.park(self)
                 return
             try:
@@ -118,10 +119,11 @@ class Acceptor:
         self.paused = 0
         """how often a listener had to rest because descriptors or connections ran out"""
         self._parked: list[Listener] = []
-        self._changed: dict[Port, None] = {}
+        self._changed: dict[Port, bool] = {}
+        """Service ports to report; False: one that had no open connection when it was reported last"""
         self._idle: Callable[[], object] | None = None
-        self._dials = [reactor.deadlines(s, Connection.dial_expired) for s in DIAL_DEADLINES]
-        self.settling = reactor.deadlines(SETTLED, Connection.settle)
+        self._dials = [reactor.countdown(s, Connection.dial_expired) for s in DIAL_DEADLINES]
+        self.settling = reactor.countdown(SETTLED, Connection.settle)
         self.lingering = reactor.deadlines(half_close_timeout, Connection.linger_expired)
         self._resting = reactor.deadlines(PAUSE, self._rested)
 
@@ -146,9 +148,10 @@ class Acceptor:
         """Return the counters of up to `limit` Service ports that had a connection since they were returned last."""
         taken = list(itertools.islice(self._changed, limit))
         for port in taken:
-            del self._changed[port]
-            if port.counters.active:
-                self._changed[port] = None
+            was_open = self._changed.pop(port)
+            # Once more after the last connection ended, for what it counted at its end.
+            if port.counters.active or was_open:
+                self._changed[port] = bool(port.counters.active)
         return [(port.key, port.counters) for port in taken]
 
     def listen(self, spec: ListenerSpec, sock: socket.socket) -> None:
@@ -172,7 +175,7 @@ class Acceptor:
         port = listener.port
         spec = listener.spec
         port.counters.accepted += 1
-        self._changed[port] = None
+        self._changed[port] = True
         if spec.captured_only:
             wanted = original_destination(sock, spec.key.family)
             if wanted is None or wanted == sock.getsockname()[:2]:
@@ -188,8 +191,6 @@ class Acceptor:
     def ended(self, connection: Connection) -> None:
         """A connection is over."""
         connection.counters.active -= 1
-        if connection.port.key in self.ports:
-            self._changed[connection.port] = None
         self.connections.discard(connection)
         if self._parked and not self.full():
             parked, self._parked = self._parked, []
@@ -222,7 +223,7 @@ class Acceptor:
         self.paused += 1
         log.debug("no descriptor for a connection: %s", error)
 
-    def dial_deadline(self, attempt: int) -> Deadlines[Connection]:
+    def dial_deadline(self, attempt: int) -> Countdown[Connection]:
         """Return the deadlines of dial attempt number `attempt`, from 0."""
         return self._dials[attempt if attempt < len(self._dials) else -1]
 

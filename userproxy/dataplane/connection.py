@@ -40,12 +40,15 @@ class Connection:
     __slots__ = (
         "acceptor",
         "attempts",
+        "buffer",
         "carried",
         "client",
         "closed",
         "counters",
+        "deadline",
         "dial_started",
         "endpoint",
+        "half",
         "lost",
         "marked",
         "opened",
@@ -54,12 +57,14 @@ class Connection:
         "prompt",
         "reactor",
         "server",
+        "settled",
         "tried",
     )
 
     def __init__(self, acceptor: Acceptor, port: Port, sock: _socket.socket, peer_address: Address) -> None:
         self.acceptor = acceptor
-        self.reactor = acceptor.reactor
+        self.reactor = reactor = acceptor.reactor
+        self.buffer = reactor.buffer
         self.port = port
         self.counters: PortCounters = port.counters
         self.peer_address = peer_address
@@ -68,13 +73,17 @@ class Connection:
         self.endpoint: Address | None = None
         self.tried: list[Address] = []
         self.attempts = 0
-        self.opened = self.dial_started = self.reactor.now
+        self.opened = self.dial_started = reactor.now
         self.carried = False
         self.closed = False
         self.lost = False
         """one side takes no more bytes; ends with a reset"""
         self.prompt = False
         """TCP_NODELAY is set towards the endpoint"""
+        self.settled = False
+        """older than a second"""
+        self.half = False
+        """one direction has ended"""
         self.marked = 0
         """bytes moved when the half-close time was last started"""
 
@@ -104,22 +113,26 @@ class Connection:
             if event & _FAILED:
                 self.reset()
             elif event & select.EPOLLRDHUP:
-                leg.ending = True
+                leg.ending = select.EPOLLRDHUP
         elif event & _FAILED:
             self._dial_failed(leg.sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR))
         elif event & select.EPOLLOUT:
-            self._connected(leg)
+            self._connected()
 
     def dial_expired(self) -> None:
-        """The attempt's deadline is over."""
-        if not self.closed and not self.carried:
+        """A deadline of this connection is over; it may be that of an attempt that is past."""
+        if not self.closed and not self.carried and self.reactor.now >= self.deadline:
             self._dial_failed(errno.ETIMEDOUT)
 
     def settle(self) -> None:
         """Give a connection that turned out to live the options of a long one; short ones never pay for them."""
-        if self.carried and not self.closed and self.server is not None:
-            self.prompt = True
-            tune(self.server.sock, self.acceptor.sockets)
+        if self.closed or self.server is None:
+            return
+        self.settled = True
+        self.prompt = True
+        tune(self.server.sock, self.acceptor.sockets)
+        if self.half:
+            self.half_closed()
 
     def be_prompt(self) -> None:
         """Switch Nagle's algorithm off towards the endpoint: from the second send on it could delay a small write."""
@@ -128,9 +141,14 @@ class Connection:
             self.server.sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
 
     def half_closed(self) -> None:
-        """One direction has ended: bound the time the other may go on without moving a byte."""
-        self.marked = self._moved()
-        self.acceptor.lingering.add(self)
+        """One direction has ended: bound the time the other may go on without moving a byte.
+
+        The bound counts from the first second on, so that short connections never enter the queue.
+        """
+        self.half = True
+        if self.settled:
+            self.marked = self._moved()
+            self.acceptor.lingering.add(self)
 
     def linger_expired(self) -> None:
         """End a half-closed connection that moved nothing, else give it another time."""
@@ -190,18 +208,17 @@ class Connection:
         reactor.targets[leg.fd] = leg
         if code == 0:
             reactor.epoll.register(leg.fd, EDGE)
-            self._connected(leg)
+            self._connected()
         else:
             leg.watched = EDGE_WRITE
             reactor.epoll.register(leg.fd, EDGE_WRITE)
-            self.acceptor.dial_deadline(self.attempts).add(self)
+            deadlines = self.acceptor.dial_deadline(self.attempts)
+            self.deadline = reactor.now + deadlines.seconds
+            deadlines.add(self)
         return code
 
-    def _connected(self, leg: Leg) -> None:
-        acceptor = self.acceptor
+    def _connected(self) -> None:
         self.carried = True
-        if leg.watched == EDGE_WRITE:
-            acceptor.dial_deadline(self.attempts).discard(self)
         seconds = self.reactor.now - self.dial_started
         counters = self.counters
         counters.carried += 1
@@ -211,14 +228,13 @@ class Connection:
             buckets[0] += 1
         else:
             buckets[next((i for i, bound in enumerate(DIAL_BUCKETS) if seconds <= bound), -1)] += 1
-        acceptor.settling.add(self)
+        self.acceptor.settling.add(self)
         # Clients mostly speak first, so their bytes are mostly there by now; a server that speaks first raises an event.
         self.client.pump()
 
     def _dial_failed(self, code: int) -> None:
         leg = self.server
         if leg is not None:
-            self.acceptor.dial_deadline(self.attempts).discard(self)
             self._drop(leg)
             self.server = None
         self._dial(self._next_endpoint(code))
@@ -265,11 +281,8 @@ class Connection:
     def _end(self) -> None:
         self.closed = True
         acceptor = self.acceptor
-        if self.carried:
-            acceptor.settling.discard(self)
+        if self.half and self.settled:
             acceptor.lingering.discard(self)
-        elif self.server is not None:
-            acceptor.dial_deadline(self.attempts).discard(self)
         self._drop(self.client)
         if self.server is not None:
             self._drop(self.server)

@@ -23,7 +23,8 @@ EDGE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
 EDGE_WRITE = EDGE | select.EPOLLOUT
 _WRITABLE = select.EPOLLOUT
 _READABLE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
-_ENDING = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+_FIN = select.EPOLLRDHUP
+_ERROR = select.EPOLLERR
 _DONTWAIT = _socket.MSG_DONTWAIT
 _MORE = _socket.MSG_DONTWAIT | _socket.MSG_MORE
 
@@ -65,10 +66,10 @@ class Leg:
         self.tail = b""
         self.moved = 0
         """bytes read from this leg and handed to the kernel for the peer, or waiting in `tail`"""
-        self.ending = False
-        """the kernel said that FIN or an error is queued behind the data"""
+        self.ending = 0
+        """what the kernel said is queued behind the data: EPOLLRDHUP (FIN) or EPOLLERR"""
         self.ended = False
-        """EOF was read"""
+        """EOF was read, or is known to follow what was read"""
         self.written = True
         """the peer still takes bytes (False after a failed send)"""
         self.queued = False
@@ -87,9 +88,13 @@ class Leg:
             return
         if event & _WRITABLE and self.peer.tail:
             self.peer.flush()
-        if event & _READABLE and not connection.closed:
-            if event & _ENDING:
-                self.ending = True
+            if connection.closed:
+                return
+        if event & _READABLE:
+            if event & _ERROR:
+                self.ending = _ERROR
+            elif event & _FIN:
+                self.ending = _FIN
             self.pump()
 
     def resume(self) -> None:
@@ -107,59 +112,36 @@ class Leg:
         if self.tail or self.ended or self.queued:
             return
         connection = self.connection
-        reactor = connection.reactor
-        buffer = reactor.buffer
+        buffer = connection.buffer
         recv_into = self.sock.recv_into
         budget = TURN_BYTES
         while True:
             try:
                 size = recv_into(buffer, 0, _DONTWAIT)
-                if self.ending and 0 < size < BUFFER_SIZE:
-                    size = self._read_to_end(size)
             except BlockingIOError:
                 return
             except OSError:
                 connection.reset()
                 return
-            if size:
-                if not self._send(buffer[:size]):
-                    return
-                if self.ended:
-                    self._finish()
-                    return
-                if size < BUFFER_SIZE and not self.ending:
-                    return
-                budget -= size
-                if budget <= 0:
-                    self.queued = True
-                    reactor.ready.append(self)
-                    return
-            else:
+            # The FIN was there before this read, so a read that does not fill the buffer has emptied the socket: EOF is
+            # next, and can be sent in one segment with the last bytes.
+            if not size or (self.ending == _FIN and size < BUFFER_SIZE):
                 self.ended = True
+            if size and not self._send(buffer[:size], size):
+                return
+            if self.ended:
                 self._finish()
                 return
+            if size < BUFFER_SIZE and not self.ending:
+                return
+            budget -= size
+            if budget <= 0:
+                self.queued = True
+                connection.reactor.ready.append(self)
+                return
 
-    def _read_to_end(self, size: int) -> int:
-        """Read on behind `size` bytes while the buffer has room; sets `ended` at EOF, so that FIN can ride with data."""
-        buffer = self.connection.reactor.buffer
-        while size < BUFFER_SIZE:
-            try:
-                more = self.sock.recv_into(buffer[size:], 0, _DONTWAIT)
-            except BlockingIOError:
-                return size
-            except OSError:
-                # The kernel reports a reset once; remember it until these bytes are out.
-                self.connection.lost = self.ended = True
-                return size
-            if not more:
-                self.ended = True
-                return size
-            size += more
-        return size
-
-    def _send(self, data: memoryview) -> bool:
+    def _send(self, data: memoryview, size: int) -> bool:
         """Hand `data` to the peer; False when nothing more may be read now."""
-        size = len(data)
         connection = self.connection
         if self.is_client:
             connection.counters.bytes_received += size
@@ -168,18 +150,17 @@ class Leg:
         else:
             connection.counters.bytes_sent += size
         self.moved += size
-        peer = self.peer
         if not self.written:
             return True
         try:
-            sent = peer.sock.send(data, _MORE if self.ended and not connection.lost else _DONTWAIT)
+            sent = self.peer.sock.send(data, _MORE if self.ended and not connection.lost else _DONTWAIT)
         except BlockingIOError:
             sent = 0
         except OSError:
             return self._peer_lost()
         if sent < size:
             self.tail = bytes(data[sent:])
-            peer.watch_writable()
+            self.peer.watch_writable()
             return False
         return True
 
@@ -232,7 +213,7 @@ class Leg:
         connection = self.connection
         connection.lost = True
         peer = self.peer
-        peer.ending = True
+        peer.ending = _ERROR
         if peer.ended and not peer.tail:
             connection.reset()
             return False

@@ -1,0 +1,77 @@
+"""The command line as a process: help, environment, and errors in one line with the right exit code."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from userproxy import __version__
+from userproxy.config import flag, settings_of
+
+COMMANDS = ("run", "standalone", "cleanup")
+
+
+def userproxy(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "userproxy", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+def test_version_and_help() -> None:
+    assert __version__ in userproxy("--version").stdout
+    shown = userproxy("--help").stdout
+    assert all(command in shown for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_lists_every_setting_and_an_example(command: str) -> None:
+    shown = userproxy(command, "--help").stdout
+    for field in settings_of(command):
+        assert flag(field.name) in shown
+    assert f"userproxy {command}" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["run", "--no-such-flag"], 2, "--no-such-flag"),
+        (["nonsense"], 2, "nonsense"),
+        (["run", "--capture", "magic"], 2, "magic"),
+        (
+            ["run", "--half-close-timeout", "soon"],
+            2,
+            "'soon' is not a duration; write for example 90, 1.5s, 5m",
+        ),
+        (["run", "--workers", "many"], 2, "--workers: 'many' is neither a number nor auto"),
+        (["run", "--master", "localhost"], 2, "--master: 'localhost' is not a URL"),
+        (["run", "--kubeconfig", "/nonexistent", "--capture", "none"], 2, "/nonexistent"),
+        (["standalone", "--manifests", "/nonexistent", "--capture", "none"], 2, "/nonexistent"),
+        (
+            ["run", "--healthz-bind-address", "x:y", "--capture", "none", "--master", "http://127.0.0.1:9"],
+            2,
+            "x:y",
+        ),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, list) else None,
+)
+def test_errors_are_one_line_without_a_traceback(arguments: list[str], code: int, says: str) -> None:
+    done = userproxy(*arguments)
+    errors = [line for line in done.stderr.splitlines() if " INFO " not in line]
+    assert done.returncode == code, done.stderr
+    assert len(errors) == 1
+    assert says in errors[0]
+    assert errors[0].startswith("userproxy: ")
+
+
+def test_settings_come_from_the_environment_too() -> None:
+    done = userproxy("run", USERPROXY_RUN_WORKERS="many")
+    assert done.returncode == 2
+    assert "'many'" in done.stderr
