@@ -1,0 +1,226 @@
+"""From the API server's objects to model values: the rules, not the field names (those are in `kube.wire`).
+
+Owns kube-proxy's filters and defaults for one object (reference rows 1.1.x, 1.2.4 and 1.3.1-1.3.6) and the check of every
+address and port. A part that cannot be used is left out and named in a warning; an object that cannot be used at all raises
+DecodeError. Merging objects is `core.table`'s.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import msgspec
+
+from userproxy.core.annotations import PREFIX
+from userproxy.errors import DecodeError
+from userproxy.kube import wire
+from userproxy.model import (
+    EndpointSlice,
+    Family,
+    KubeObject,
+    Node,
+    Service,
+    ServiceName,
+    ServiceSpecPort,
+    SliceEndpoint,
+    SlicePort,
+)
+
+AUTOSCALER_TAINT = "ToBeDeletedByClusterAutoscaler"
+MOST_WARNINGS = 5
+
+_FAMILIES = {"IPv4": Family.IPV4, "IPv6": Family.IPV6}
+_NO_CONDITIONS = wire.Conditions()
+_NO_SLICE_LABELS = wire.SliceLabels()
+
+
+class Decoded(msgspec.Struct, frozen=True, gc=False):
+    """What one object of the API server means to us.
+
+    `value` is None when the object is not for us (headless, ExternalName, another proxy's, ...): it counts as absent, also
+    when it was present before. `warnings` name parts that were left out, one line each. `version` is the object's
+    resourceVersion.
+    """
+
+    key: ServiceName
+    version: str
+    value: KubeObject | None
+    warnings: tuple[str, ...] = ()
+
+
+def decode_service(data: bytes | msgspec.Raw, proxy_name: str = "") -> Decoded:
+    """Decode a Service; raise DecodeError.
+
+    `proxy_name` is the value of the label service-proxy-name that is ours; empty: only Services without that label are. The
+    server is asked to filter too, but not every server does.
+    """
+    item = wire.SERVICE.parse(data)
+    key = _key("Service", item.metadata)
+    version = item.metadata.version
+    spec = item.spec
+    asked_for = item.metadata.labels.proxy_name if item.metadata.labels else None
+    if asked_for != (proxy_name or None):
+        return Decoded(key, version, None)
+    if spec.cluster_ip in (None, "", "None") or spec.type == "ExternalName":
+        return Decoded(key, version, None)
+    warnings: list[str] = []
+    value = Service(
+        key.namespace,
+        key.name,
+        tuple(_cluster_ips(spec, f"Service {key}", warnings)),
+        tuple(_service_ports(spec, f"Service {key}", warnings)),
+        _own_annotations(item.metadata.annotations),
+    )
+    return Decoded(key, version, value, _bounded(warnings, f"Service {key}"))
+
+
+def decode_slice(data: bytes | msgspec.Raw) -> Decoded:
+    """Decode an EndpointSlice; raise DecodeError."""
+    item = wire.SLICE.parse(data)
+    key = _key("EndpointSlice", item.metadata)
+    version = item.metadata.version
+    labels = item.metadata.labels or _NO_SLICE_LABELS
+    if labels.headless is not None or not labels.service:
+        return Decoded(key, version, None)
+    family = _FAMILIES.get(item.address_type)
+    if family is None:
+        ignored = (
+            f"EndpointSlice {key}: address type {_quoted(item.address_type)} is not supported; slice ignored"
+        )
+        return Decoded(key, version, None, (ignored,))
+    warnings: list[str] = []
+    value = EndpointSlice(
+        key.namespace,
+        key.name,
+        labels.service,
+        family,
+        tuple(_slice_ports(item, f"EndpointSlice {key}", warnings)),
+        tuple(_slice_endpoints(item, family, f"EndpointSlice {key}", warnings)),
+    )
+    return Decoded(key, version, value, _bounded(warnings, f"EndpointSlice {key}"))
+
+
+def decode_node(data: bytes | msgspec.Raw, own_name: str) -> Decoded:
+    """Decode a Node; any other than `own_name` counts as absent. Raise DecodeError."""
+    item = wire.NODE.parse(data)
+    metadata = item.metadata
+    if not metadata.name:
+        raise DecodeError("Node without a name cannot be used: field metadata.name is empty")
+    key = ServiceName("", metadata.name)
+    if metadata.name != own_name:
+        return Decoded(key, metadata.version, None)
+    zone = (metadata.labels.zone if metadata.labels else None) or ""
+    tainted = any(taint.key == AUTOSCALER_TAINT for taint in item.spec.taints or ())
+    return Decoded(
+        key, metadata.version, Node(metadata.name, zone, metadata.deleted_at is not None or tainted)
+    )
+
+
+def usable_address(text: str, family: Family) -> str | None:
+    """Return `text` in canonical form, or None when it is no usable unicast address of `family`.
+
+    Refused besides bad syntax: leading zeros (decimal for kube-proxy, octal for others: nobody can know what was meant),
+    IPv4-mapped IPv6 (the families never mix), multicast, and the unspecified address, which would mean this host.
+    """
+    try:
+        if family is Family.IPV4:
+            # inet_pton accepts the canonical form only, so the text can stay as it is.
+            first = socket.inet_pton(socket.AF_INET, text)[0]
+            return text if 0 < first < 224 else None
+        packed = socket.inet_pton(socket.AF_INET6, text)
+    except (OSError, ValueError):
+        return None
+    if packed[0] == 0xFF or packed == bytes(16) or packed.startswith(b"\0" * 10 + b"\xff\xff"):
+        return None
+    return socket.inet_ntop(socket.AF_INET6, packed)
+
+
+def _key(kind: str, metadata: wire.ObjectName) -> ServiceName:
+    if not metadata.name or not metadata.namespace:
+        field = "name" if not metadata.name else "namespace"
+        raise DecodeError(f"{kind} {_quoted(metadata.name)} cannot be used: field metadata.{field} is empty")
+    return ServiceName(metadata.namespace, metadata.name)
+
+
+def _cluster_ips(spec: wire.ServiceSpec, who: str, warnings: list[str]) -> Iterator[str]:
+    """Yield the ClusterIP of each family (row 1.2.4: by index of ipFamilies; without those clusterIP alone)."""
+    if spec.families:
+        done: set[str] = set()
+        for name, text in zip(spec.families, spec.cluster_ips or (), strict=False):
+            if name in done or name not in _FAMILIES:
+                continue
+            done.add(name)
+            address = usable_address(text, _FAMILIES[name])
+            if address is None:
+                warnings.append(f"{who}: cluster IP {_quoted(text)} is not a valid {name} address; skipped")
+            else:
+                yield address
+        return
+    text = spec.cluster_ip or ""
+    address = usable_address(text, Family.IPV6 if ":" in text else Family.IPV4)
+    if address is None:
+        warnings.append(f"{who}: cluster IP {_quoted(text)} is not a valid IP address; skipped")
+    else:
+        yield address
+
+
+def _service_ports(spec: wire.ServiceSpec, who: str, warnings: list[str]) -> Iterator[ServiceSpecPort]:
+    for item in spec.ports or ():
+        if 0 < item.port < 65536:
+            yield ServiceSpecPort(item.name or "", item.protocol or "TCP", item.port)
+        else:
+            warnings.append(f"{who}: port {item.port} is not in 1..65535; port skipped")
+
+
+def _own_annotations(annotations: dict[str, str] | None) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(pair for pair in (annotations or {}).items() if pair[0].startswith(PREFIX)))
+
+
+def _slice_ports(item: wire.SliceWire, who: str, warnings: list[str]) -> Iterator[SlicePort]:
+    """Yield the ports with a name and a number (row 1.3.4: none of either means "no port", not "all ports")."""
+    for port in item.ports or ():
+        if not port.port:
+            continue
+        if port.name is None:
+            warnings.append(
+                f'{who}: port {port.port} has no name (an unnamed port has the name ""); port skipped'
+            )
+        elif 0 < port.port < 65536:
+            yield SlicePort(port.name, port.protocol or "TCP", port.port)
+        else:
+            warnings.append(f"{who}: port {port.port} is not in 1..65535; port skipped")
+
+
+def _slice_endpoints(
+    item: wire.SliceWire, family: Family, who: str, warnings: list[str]
+) -> Iterator[SliceEndpoint]:
+    """Yield the endpoints with a usable first address (row 1.3.5; conditions by row 1.3.6)."""
+    for endpoint in item.endpoints or ():
+        if not endpoint.addresses:
+            continue
+        text = endpoint.addresses[0]
+        address = usable_address(text, family)
+        if address is None:
+            what = f"endpoint address {_quoted(text)} is not a valid {item.address_type} address"
+            warnings.append(f"{who}: {what}; endpoint skipped")
+            continue
+        conditions = endpoint.conditions or _NO_CONDITIONS
+        yield SliceEndpoint(
+            address,
+            conditions.ready is not False,
+            conditions.serving is not False,
+            conditions.terminating is True,
+            endpoint.node or "",
+        )
+
+
+def _quoted(text: str) -> str:
+    """Return outside text in quotes, bounded and without control characters, fit for one line of a log."""
+    return msgspec.json.encode(text[:64]).decode()
+
+
+def _bounded(warnings: list[str], who: str) -> tuple[str, ...]:
+    if len(warnings) <= MOST_WARNINGS:
+        return tuple(warnings)
+    return (*warnings[:MOST_WARNINGS], f"{who}: {len(warnings) - MOST_WARNINGS} more parts skipped")
