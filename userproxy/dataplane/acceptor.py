@@ -20,7 +20,7 @@ from userproxy.core.plan import Serving
 from userproxy.dataplane.connection import DIAL_DEADLINES, Connection
 from userproxy.dataplane.reactor import Countdown, Reactor
 from userproxy.dataplane.sockets import SocketSettings, original_destination, reset_on_close
-from userproxy.model import ListenerSpec, PortKey
+from userproxy.model import Address, ListenerSpec, PortKey
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class Listener:
                     acceptor.park(self)
                 # Anything else means that this one connection died in the queue (accept(2), "Error handling").
                 return
-            acceptor.accepted(self, _socket.socket(self.family, _STREAM, 0, fd), peer)
+            acceptor.accepted(self, _socket.socket(self.family, _STREAM, 0, fd), fd, peer)
 
     def abort(self) -> None:
         """Nothing to end: the listener goes on."""
@@ -170,7 +170,7 @@ class Acceptor:
         self._resting.discard(listener)
         return listener.sock
 
-    def accepted(self, listener: Listener, sock: _socket.socket, peer: tuple[str, int]) -> None:
+    def accepted(self, listener: Listener, sock: _socket.socket, fd: int, peer: Address) -> None:
         """Start a connection, unless it reached a redirect listener past the redirect."""
         port = listener.port
         spec = listener.spec
@@ -184,7 +184,7 @@ class Acceptor:
                 sock.close()
                 return
         port.counters.active += 1
-        connection = Connection(self, port, sock, (peer[0], peer[1]))
+        connection = Connection(self, port, sock, fd, peer)
         self.connections.add(connection)
         connection.start()
 

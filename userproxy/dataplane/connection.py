@@ -61,14 +61,16 @@ class Connection:
         "tried",
     )
 
-    def __init__(self, acceptor: Acceptor, port: Port, sock: _socket.socket, peer_address: Address) -> None:
+    def __init__(
+        self, acceptor: Acceptor, port: Port, sock: _socket.socket, fd: int, peer_address: Address
+    ) -> None:
         self.acceptor = acceptor
         self.reactor = reactor = acceptor.reactor
         self.buffer = reactor.buffer
         self.port = port
         self.counters: PortCounters = port.counters
         self.peer_address = peer_address
-        self.client = Leg(self, sock, is_client=True)
+        self.client: Leg | None = Leg(self, sock, fd, is_client=True)
         self.server: Leg | None = None
         self.endpoint: Address | None = None
         self.tried: list[Address] = []
@@ -95,9 +97,9 @@ class Connection:
     def start(self) -> None:
         """Dial the first endpoint in turn; a client that nobody can serve is reset."""
         reactor = self.reactor
-        client = self.client
-        reactor.targets[client.fd] = client
-        reactor.epoll.register(client.fd, EDGE)
+        if self.client is not None:
+            reactor.targets[self.client.fd] = self.client
+            reactor.epoll.register(self.client.fd, EDGE)
         endpoint = self.port.balancer.pick()
         if endpoint is None:
             self._refuse()
@@ -165,15 +167,17 @@ class Connection:
     def reset(self) -> None:
         """End at once with RST to both sides."""
         if not self.closed:
-            reset_on_close(self.client.sock)
-            if self.server is not None:
-                reset_on_close(self.server.sock)
+            for leg in (self.client, self.server):
+                if leg is not None:
+                    reset_on_close(leg.sock)
             self._end()
 
-    abort = reset
+    def abort(self) -> None:
+        """End because of a bug in the code that handled an event."""
+        self.reset()
 
     def _moved(self) -> int:
-        return self.client.moved + (self.server.moved if self.server is not None else 0)
+        return sum(leg.moved for leg in (self.client, self.server) if leg is not None)
 
     def _dial(self, endpoint: Address | None) -> None:
         """Try endpoints until one connects, is under way, or none is left."""
@@ -201,9 +205,10 @@ class Connection:
         if code not in (0, errno.EINPROGRESS):
             sock.close()
             return code
-        leg = Leg(self, sock, is_client=False)
+        leg = Leg(self, sock, sock.fileno(), is_client=False)
         leg.peer = self.client
-        self.client.peer = leg
+        if self.client is not None:
+            self.client.peer = leg
         self.server = leg
         reactor.targets[leg.fd] = leg
         if code == 0:
@@ -230,7 +235,8 @@ class Connection:
             buckets[next((i for i, bound in enumerate(DIAL_BUCKETS) if seconds <= bound), -1)] += 1
         self.acceptor.settling.add(self)
         # Clients mostly speak first, so their bytes are mostly there by now; a server that speaks first raises an event.
-        self.client.pump()
+        if self.client is not None:
+            self.client.pump()
 
     def _dial_failed(self, code: int) -> None:
         leg = self.server
@@ -275,7 +281,7 @@ class Connection:
     def _drop(self, leg: Leg) -> None:
         reactor = self.reactor
         reactor.targets.pop(leg.fd, None)
-        leg.peer = leg
+        leg.peer = None
         reactor.close_later(leg.sock)
 
     def _end(self) -> None:
@@ -283,10 +289,8 @@ class Connection:
         acceptor = self.acceptor
         if self.half and self.settled:
             acceptor.lingering.discard(self)
-        self._drop(self.client)
-        if self.server is not None:
-            self._drop(self.server)
-            self.server = None
-        # Legs point back here; without this a closed connection would wait for the garbage collector.
-        del self.client
+        for leg in (self.client, self.server):
+            if leg is not None:
+                self._drop(leg)
+        self.client = self.server = None
         acceptor.ended(self)

@@ -41,8 +41,8 @@ CONFIRM_SECONDS = 2.0
 SERVE_BATCH = 500
 SHORT_LIFE = 5.0
 SHORT_LIVES = 3
-"""After so many lives in a row shorter than SHORT_LIFE seconds a worker is replaced after a pause only: a bug at its start shall
-not eat the machine."""
+"""After so many lives in a row shorter than SHORT_LIFE seconds a worker is replaced after a pause only: a bug at its start
+shall not eat the machine."""
 RESTART_PAUSE = 2.0
 
 

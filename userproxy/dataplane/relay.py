@@ -57,12 +57,13 @@ class Leg:
         "written",
     )
 
-    def __init__(self, connection: Connection, sock: _socket.socket, is_client: bool) -> None:
+    def __init__(self, connection: Connection, sock: _socket.socket, fd: int, is_client: bool) -> None:
         self.connection = connection
         self.sock = sock
-        self.fd = sock.fileno()
+        self.fd = fd
         self.is_client = is_client
-        self.peer: Leg = self
+        self.peer: Leg | None = None
+        """None until an endpoint is connected, and after the end: two legs that point at each other are garbage to collect"""
         self.tail = b""
         self.moved = 0
         """bytes read from this leg and handed to the kernel for the peer, or waiting in `tail`"""
@@ -86,10 +87,12 @@ class Leg:
         if not connection.carried:
             connection.on_early_event(self, event)
             return
-        if event & _WRITABLE and self.peer.tail:
-            self.peer.flush()
-            if connection.closed:
-                return
+        if event & _WRITABLE:
+            peer = self.peer
+            if peer is not None and peer.tail:
+                peer.flush()
+                if connection.closed:
+                    return
         if event & _READABLE:
             if event & _ERROR:
                 self.ending = _ERROR
@@ -109,7 +112,8 @@ class Leg:
 
     def pump(self) -> None:
         """Move bytes from this leg to its peer until there are none, the peer is full, or the turn is over."""
-        if self.tail or self.ended or self.queued:
+        peer = self.peer
+        if self.tail or self.ended or self.queued or peer is None:
             return
         connection = self.connection
         buffer = connection.buffer
@@ -127,10 +131,10 @@ class Leg:
             # next, and can be sent in one segment with the last bytes.
             if not size or (self.ending == _FIN and size < BUFFER_SIZE):
                 self.ended = True
-            if size and not self._send(buffer[:size], size):
+            if size and not self._send(peer, buffer[:size], size):
                 return
             if self.ended:
-                self._finish()
+                self._finish(peer)
                 return
             if size < BUFFER_SIZE and not self.ending:
                 return
@@ -140,7 +144,7 @@ class Leg:
                 connection.reactor.ready.append(self)
                 return
 
-    def _send(self, data: memoryview, size: int) -> bool:
+    def _send(self, peer: Leg, data: memoryview, size: int) -> bool:
         """Hand `data` to the peer; False when nothing more may be read now."""
         connection = self.connection
         if self.is_client:
@@ -153,32 +157,35 @@ class Leg:
         if not self.written:
             return True
         try:
-            sent = self.peer.sock.send(data, _MORE if self.ended and not connection.lost else _DONTWAIT)
+            sent = peer.sock.send(data, _MORE if self.ended and not connection.lost else _DONTWAIT)
         except BlockingIOError:
             sent = 0
         except OSError:
-            return self._peer_lost()
+            return self._lost(peer)
         if sent < size:
             self.tail = bytes(data[sent:])
-            self.peer.watch_writable()
+            peer.watch_writable()
             return False
         return True
 
     def flush(self) -> None:
         """Send what waits for the peer; when all is out, read on."""
+        peer = self.peer
+        if peer is None:
+            return
         try:
-            sent = self.peer.sock.send(self.tail, _DONTWAIT)
+            sent = peer.sock.send(self.tail, _DONTWAIT)
         except BlockingIOError:
             return
         except OSError:
             self.tail = b""
-            self._peer_lost()
+            self._lost(peer)
             return
         self.tail = self.tail[sent:]
         if self.tail:
             return
         if self.ended:
-            self._finish()
+            self._finish(peer)
         else:
             self.pump()
 
@@ -188,10 +195,9 @@ class Leg:
             self.watched = EDGE_WRITE
             self.connection.reactor.epoll.modify(self.fd, EDGE_WRITE)
 
-    def _finish(self) -> None:
+    def _finish(self, peer: Leg) -> None:
         """All bytes before EOF are sent: pass the EOF on, or close when the other direction has ended too."""
         connection = self.connection
-        peer = self.peer
         if connection.lost:
             connection.reset()
         elif peer.ended and not peer.tail:
@@ -204,7 +210,7 @@ class Leg:
             else:
                 connection.half_closed()
 
-    def _peer_lost(self) -> bool:
+    def _lost(self, peer: Leg) -> bool:
         """The peer takes no more bytes. What it sent before may still wait in its socket: deliver that, then reset.
 
         A server that answers early and closes with unread data does this (RFC 9112, 9.6).
@@ -212,7 +218,6 @@ class Leg:
         self.written = False
         connection = self.connection
         connection.lost = True
-        peer = self.peer
         peer.ending = _ERROR
         if peer.ended and not peer.tail:
             connection.reset()
@@ -220,3 +225,4 @@ class Leg:
         connection.half_closed()
         peer.pump()
         return False
+
