@@ -21,7 +21,7 @@ from userproxy.config import Config
 from userproxy.core.addresses import parse_bind_address
 from userproxy.core.health import HealthVerdict, ReadinessLatch, StartStep, SyncHealth, node_state
 from userproxy.core.plan import PlanSettings, Verdict
-from userproxy.core.status import CaptureView, ServiceView, service_views
+from userproxy.core.status import CaptureView, ServiceView, WorkersView, service_views
 from userproxy.dataplane.plane import LocalPlane, PlaneSettings
 from userproxy.dataplane.pool import WorkerPool, worker_count
 from userproxy.dataplane.ports import lowest_port
@@ -95,11 +95,12 @@ class Agent:
 
     async def release(self) -> None:
         """Give everything back: capture unless it shall be kept, sockets, servers. Safe after a failed start."""
+        # Connections first: without its address and routes the kernel cannot send the resets of those that are cut off.
+        self.plane.stop()
         try:
             if not self._config.keep_capture:
                 await self._capture.teardown()
         finally:
-            self.plane.stop()
             await self._metrics_server.stop()
             await self._health_server.stop()
 
@@ -134,6 +135,7 @@ class Agent:
             watches=self.cluster.watch_states,
             sync=lambda: self.reconciler.counters,
             capture=self._capture_view,
+            workers=lambda: WorkersView(*self.plane.workers, self.plane.paused),
             services=self.services,
             warnings=self._warnings,
         )

@@ -228,6 +228,8 @@ class ServicePort(msgspec.Struct, frozen=True, gc=False):
     port: int
     endpoints: tuple[Endpoint, ...]
     no_endpoints: NoEndpoints | None = None
+    max_connections: int = 0
+    """connections open at once on this port; 0: no limit of its own"""
 
 
 class ListenerSpec(msgspec.Struct, frozen=True, order=True, gc=False, array_like=True):

@@ -18,7 +18,7 @@ from userproxy.admin.sources import Sources
 from userproxy.core.addresses import BindAddress
 from userproxy.core.counters import PortCounters
 from userproxy.core.health import SyncHealth
-from userproxy.core.status import CaptureView
+from userproxy.core.status import CaptureView, WorkersView
 from userproxy.core.sync_counters import SyncCounters
 from userproxy.model import Address, Family, PortKey, ServicePortName
 
@@ -39,6 +39,7 @@ def sources(**chosen: Any) -> Sources:
         "watches": lambda: (),
         "sync": SyncCounters,
         "capture": lambda: CaptureView("none"),
+        "workers": WorkersView,
         "services": lambda: iter(()),
         "warnings": lambda: (),
     }

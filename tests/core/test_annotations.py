@@ -18,6 +18,17 @@ def test_no_endpoints(value: str) -> None:
     assert read_annotations(service("web", no_endpoints=value)).no_endpoints is NoEndpoints(value)
 
 
+def test_max_connections() -> None:
+    assert read_annotations(service("web", max_connections="500")).max_connections == 500
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "many", "1.5", ""])
+def test_a_bad_limit_is_named_and_ignored(value: str) -> None:
+    settings = read_annotations(service("web", max_connections=value))
+    assert settings.max_connections == 0
+    assert "use a number of connections above 0" in settings.warnings[0]
+
+
 def test_a_bad_value_is_named_and_ignored() -> None:
     settings = read_annotations(service("web", no_endpoints="explode"))
     assert settings.no_endpoints is None
@@ -29,4 +40,4 @@ def test_a_bad_value_is_named_and_ignored() -> None:
 def test_an_unknown_name_is_named() -> None:
     [warning] = read_annotations(service("web", no_endpoint="drop")).warnings
     assert "userproxy.dev/no-endpoint " in warning
-    assert "known: userproxy.dev/no-endpoints" in warning
+    assert "known: userproxy.dev/max-connections, userproxy.dev/no-endpoints" in warning

@@ -123,18 +123,24 @@ def test_only_expressions_that_every_kernel_has(drawn: list[CaptureEntry]) -> No
     [
         (
             WEB,
-            "-A USERPROXY -d 10.96.0.1/32 -p tcp -m tcp --dport 80 "
-            "-j DNAT --to-destination 169.254.77.1:5000",
+            (
+                "-A USERPROXY -d 10.96.0.1/32 -p tcp -m tcp --dport 80 "
+                "-j DNAT --to-destination 169.254.77.1:5000"
+            ),
         ),
         (
             DNS,
-            "-A USERPROXY -d 10.96.0.10/32 -p udp -m udp --dport 53 "
-            "-j DNAT --to-destination 169.254.77.1:5001",
+            (
+                "-A USERPROXY -d 10.96.0.10/32 -p udp -m udp --dport 53 "
+                "-j DNAT --to-destination 169.254.77.1:5001"
+            ),
         ),
         (
             SIX,
-            "-A USERPROXY -d fd00:96::1/128 -p tcp -m tcp --dport 443 "
-            "-j DNAT --to-destination [fd77:7573:6572::1]:5002",
+            (
+                "-A USERPROXY -d fd00:96::1/128 -p tcp -m tcp --dport 443 "
+                "-j DNAT --to-destination [fd77:7573:6572::1]:5002"
+            ),
         ),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.build import endpoint_slice, key, name, service, services, slices
+from tests.build import endpoint_slice, name, service, services, slices
 from userproxy.core.table import ServiceTable
 from userproxy.model import (
     Changes,

@@ -9,7 +9,9 @@ import socket
 
 import pytest
 
+from tests.build import key
 from tests.dataplane.rig import client_socket, echo, echo_process, endpoint, receive, rig, send, until
+from userproxy.core.plan import Serving, Verdict
 from userproxy.model import ListenerSpec
 
 
@@ -29,6 +31,31 @@ async def test_above_the_limit_clients_wait_in_the_queue() -> None:
             for client in clients[2:]:
                 client.shutdown(socket.SHUT_WR)
                 assert await receive(client) == b"x"
+        finally:
+            for client in clients:
+                client.close()
+
+
+async def test_a_service_port_has_a_limit_of_its_own() -> None:
+    async with endpoint(echo) as address, rig(address) as proxy:
+        limited = Serving(proxy.spec.key, (address,), Verdict.CARRY, 2)
+        await proxy.plane.open([], [limited])
+        other = ListenerSpec(key("other"), "127.0.0.1", 0, captured_only=False)
+        opened = await proxy.plane.open([other], [Serving(other.key, (address,), Verdict.CARRY)])
+        clients = [await proxy.connect() for _ in range(4)]
+        loop = asyncio.get_running_loop()
+        try:
+            await until(lambda: proxy.plane.connections == 2)
+            with client_socket() as unlimited:
+                await loop.sock_connect(unlimited, opened.addresses[other])
+                await send(unlimited, b"x")
+                assert await loop.sock_recv(unlimited, 1) == b"x"
+            assert proxy.counters.accepted == 2
+            assert proxy.counters.paused > 0
+            clients[0].close()
+            await until(lambda: proxy.counters.accepted == 3)
+            await proxy.plane.open([], [Serving(proxy.spec.key, (address,), Verdict.CARRY)])
+            await until(lambda: proxy.counters.accepted == 4)
         finally:
             for client in clients:
                 client.close()

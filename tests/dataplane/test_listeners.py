@@ -21,12 +21,11 @@ async def test_drop_is_silence_until_an_endpoint_comes() -> None:
     async with endpoint(named(b"up")) as good, rig() as proxy:
         loop = asyncio.get_running_loop()
         with client_socket() as client:
-            connecting = asyncio.ensure_future(loop.sock_connect(client, proxy.address))
-            done, _ = await asyncio.wait([connecting], timeout=0.6)
-            assert not done, "a connection was answered while no endpoint is usable"
-            await proxy.serve([good])
-            async with asyncio.timeout(5):
-                await connecting
+            async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+                connecting = group.create_task(loop.sock_connect(client, proxy.address), name="client")
+                done, _ = await asyncio.wait([connecting], timeout=0.6)
+                assert not done, "a connection was answered while no endpoint is usable"
+                await proxy.serve([good])
             assert await receive(client) == b"up"
         assert proxy.counters.accepted == 1
 

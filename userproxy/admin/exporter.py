@@ -69,6 +69,12 @@ METRICS: tuple[MetricSpec, ...] = (
         "Connections to a listener's own address that no capture rule brought, refused.",
     ),
     MetricSpec(
+        "userproxy_accept_paused_total",
+        "counter",
+        _PORT,
+        "Times that accepting rested because a limit on connections or descriptors was reached.",
+    ),
+    MetricSpec(
         "userproxy_dials_failed_total",
         "counter",
         (*_PORT, "reason"),
@@ -112,6 +118,10 @@ METRICS: tuple[MetricSpec, ...] = (
         ("resource",),
         "Objects skipped because they could not be decoded.",
     ),
+    MetricSpec("userproxy_workers", "gauge", (), "Worker processes that run; 0: one process does all."),
+    MetricSpec(
+        "userproxy_workers_replaced_total", "counter", (), "Workers that died or hung and were replaced."
+    ),
     MetricSpec("userproxy_capture_info", "info", ("capture", "detail"), "The capture in use."),
     MetricSpec(
         "userproxy_capture_repairs_total",
@@ -150,6 +160,7 @@ _BUSY_COUNTERS: tuple[tuple[str, Callable[[PortCounters], Sequence[tuple[str | N
     ("userproxy_connections_carried_total", lambda one: [(None, one.carried)]),
     ("userproxy_connections_failed_total", lambda one: [(None, one.failed)]),
     ("userproxy_direct_refused_total", lambda one: [(None, one.direct_refused)]),
+    ("userproxy_accept_paused_total", lambda one: [(None, one.paused)]),
     (
         "userproxy_dials_failed_total",
         lambda one: [
@@ -180,6 +191,9 @@ class Exporter(Collector):
         yield from self._ports()
         yield from self._no_endpoints()
         yield from self._watches()
+        workers = self._sources.workers()
+        yield _metric("userproxy_workers", [((), workers.running)])
+        yield _metric("userproxy_workers_replaced_total", [((), workers.replaced)])
         yield from self._capture_and_build()
         yield from self._syncs()
         for name, answers in (

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from userproxy.core.counters import PortCounters
 from userproxy.core.health import HealthVerdict
-from userproxy.core.status import CaptureView, ServiceView
+from userproxy.core.status import CaptureView, ServiceView, WorkersView
 from userproxy.core.sync_counters import SyncCounters
 from userproxy.model import NoEndpoints, PortKey, WatchState
 
@@ -45,6 +45,8 @@ class Sources:
     """counters of the reconcile loop"""
     capture: Callable[[], CaptureView]
     """the capture in use, and why not the others"""
+    workers: Callable[[], WorkersView]
+    """the worker processes"""
     services: Callable[[], Iterable[ServiceView]]
     """every Service as `core.status.service_views` makes it"""
     warnings: Callable[[], tuple[str, ...]]

@@ -37,6 +37,7 @@ def status_head(sources: Sources, clock: WallClock) -> StatusView:
         capture=sources.capture(),
         watches=tuple(watch_view(state, now) for state in sources.watches()),
         connections=connection_totals(counters for _, counters in sources.counters()),
+        workers=sources.workers(),
         warnings=sources.warnings(),
     )
 

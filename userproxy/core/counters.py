@@ -24,6 +24,8 @@ class PortCounters(msgspec.Struct):
     """connections that ended with RST because every dial failed or no endpoint was usable"""
     direct_refused: int = 0
     """connections to a redirect listener's own address, refused"""
+    paused: int = 0
+    """times that accepting rested because of a limit on connections"""
     retries: int = 0
     """dials after the first one of a connection"""
     dial_refused: int = 0

@@ -62,6 +62,7 @@ class Serving(msgspec.Struct, frozen=True, gc=False, array_like=True):
     key: PortKey
     endpoints: tuple[Address, ...]
     verdict: Verdict
+    max_connections: int = 0
 
 
 class PortPlan(msgspec.Struct, frozen=True, gc=False):
@@ -211,7 +212,7 @@ class _Draft:
         self, port: ServicePort, listeners: Iterable[tuple[ListenerSpec, tuple[Frontend, ...]]]
     ) -> None:
         endpoints = tuple(endpoint.socket_address for endpoint in usable(port.endpoints))
-        serving = Serving(port.key, endpoints, self._verdict(port, endpoints))
+        serving = Serving(port.key, endpoints, self._verdict(port, endpoints), port.max_connections)
         after = PortPlan(serving, tuple(self._granted(port.key, listeners)))
         before = self._running.ports.get(port.key)
         if before == after:

@@ -40,6 +40,17 @@ class CaptureView(msgspec.Struct, frozen=True):
     probes: tuple[Probe, ...] = ()
 
 
+class WorkersView(msgspec.Struct, frozen=True):
+    """The worker processes: how many run (0: connections live in the control process) and how many were replaced.
+
+    `paused` is how often accepting rested because descriptors or connections ran out.
+    """
+
+    running: int = 0
+    replaced: int = 0
+    paused: int = 0
+
+
 class WatchView(msgspec.Struct, frozen=True):
     """How a watch is doing. `last_event_age` is in seconds, None when there was no event yet."""
 
@@ -133,6 +144,7 @@ class StatusView(msgspec.Struct, frozen=True):
     watches: tuple[WatchView, ...]
     connections: ConnectionTotals
     warnings: tuple[str, ...]
+    workers: WorkersView = WorkersView()
     services: tuple[ServiceView, ...] = ()
 
 

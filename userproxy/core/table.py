@@ -85,7 +85,7 @@ class ServiceTable:
         service = self._services.get(name)
         if service is None:
             return
-        no_endpoints = self._settings[name].no_endpoints
+        settings = self._settings[name]
         slices = [piece for _, piece in sorted(self._slices.get(name, {}).items())]
         for cluster_ip in service.cluster_ips:
             family = family_of(cluster_ip)
@@ -96,7 +96,14 @@ class ServiceTable:
                     continue
                 seen.add((port.name, port.protocol))
                 key = PortKey(ServicePortName(name.namespace, name.name, port.name, port.protocol), family)
-                yield ServicePort(key, cluster_ip, port.port, merge_endpoints(own, port), no_endpoints)
+                yield ServicePort(
+                    key,
+                    cluster_ip,
+                    port.port,
+                    merge_endpoints(own, port),
+                    settings.no_endpoints,
+                    settings.max_connections,
+                )
 
     def services(self) -> Iterator[ServiceName]:
         """Yield the names of all Services, sorted."""

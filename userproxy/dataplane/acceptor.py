@@ -39,12 +39,20 @@ _STREAM = _socket.SOCK_STREAM
 class Port:
     """What is kept for one Service port on one family."""
 
-    __slots__ = ("balancer", "counters", "key")
+    __slots__ = ("balancer", "counters", "key", "limit", "parked")
 
     def __init__(self, key: PortKey) -> None:
         self.key = key
         self.balancer = RoundRobin()
         self.counters = PortCounters()
+        self.limit = 0
+        """connections open at once in this worker; 0: none of its own"""
+        self.parked: list[Listener] = []
+        """listeners that rest until a connection of this port ends"""
+
+    def full(self) -> bool:
+        """Whether no further connection may be taken."""
+        return self.limit > 0 and self.counters.active >= self.limit
 
 
 class Listener:
@@ -85,7 +93,7 @@ class Listener:
         accept = self.sock._accept  # type: ignore[attr-defined]
         connections, limit = acceptor.connections, acceptor.max_connections
         for _ in range(ACCEPT_BATCH):
-            if len(connections) >= limit:
+            if len(connections) >= limit or self.port.full():
                 acceptor.park(self)
                 return
             try:
@@ -136,6 +144,8 @@ class Acceptor:
                 port.balancer = RoundRobin(serving.endpoints, start)
             else:
                 port.balancer.update(serving.endpoints)
+            port.limit = serving.max_connections
+            self._admit(port)
 
     def forget(self, keys: Iterable[PortKey]) -> None:
         """Drop Service ports that are gone, with their counters; open connections go on."""
@@ -165,8 +175,9 @@ class Acceptor:
         if listener is None:
             return None
         listener.unregister()
-        if listener in self._parked:
-            self._parked.remove(listener)
+        for parked in (self._parked, listener.port.parked):
+            if listener in parked:
+                parked.remove(listener)
         self._resting.discard(listener)
         return listener.sock
 
@@ -192,6 +203,8 @@ class Acceptor:
         """A connection is over."""
         connection.counters.active -= 1
         self.connections.discard(connection)
+        if connection.port.parked:
+            self._admit(connection.port)
         if self._parked and not self.full():
             parked, self._parked = self._parked, []
             for listener in parked:
@@ -212,8 +225,11 @@ class Acceptor:
     def park(self, listener: Listener) -> None:
         """Let `listener` rest: until a connection ends when the limit is met, else for PAUSE."""
         self.paused += 1
+        listener.port.counters.paused += 1
         listener.unregister()
-        if self.full():
+        if listener.port.full():
+            listener.port.parked.append(listener)
+        elif self.full():
             self._parked.append(listener)
         else:
             self._resting.add(listener)
@@ -231,6 +247,13 @@ class Acceptor:
         """End every connection with a reset."""
         for connection in tuple(self.connections):
             connection.reset()
+
+    def _admit(self, port: Port) -> None:
+        """Wake the listeners of `port` when its limit allows."""
+        if port.parked and not port.full():
+            parked, port.parked = port.parked, []
+            for listener in parked:
+                listener.register()
 
     def _rested(self, listener: Listener) -> None:
         if listener.spec in self.listeners:

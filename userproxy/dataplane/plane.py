@@ -95,6 +95,11 @@ class LocalPlane:
         return len(self._acceptor.connections)
 
     @property
+    def workers(self) -> tuple[int, int]:
+        """Processes of its own, and how many of them were replaced: none."""
+        return 0, 0
+
+    @property
     def paused(self) -> int:
         """How often accepting had to rest because descriptors or connections ran out."""
         return self._acceptor.paused

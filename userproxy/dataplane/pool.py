@@ -144,6 +144,11 @@ class WorkerPool:
         return sum(link.connections for link in self.links.values())
 
     @property
+    def workers(self) -> tuple[int, int]:
+        """Workers that run, and how many were replaced."""
+        return len(self.links), self.replaced
+
+    @property
     def paused(self) -> int:
         """How often accepting had to rest because descriptors or connections ran out."""
         return self._paused_before + sum(link.paused for link in self.links.values())

@@ -225,4 +225,3 @@ class Leg:
         connection.half_closed()
         peer.pump()
         return False
-

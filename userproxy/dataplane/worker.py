@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 
+from userproxy.core.plan import Serving
 from userproxy.dataplane.acceptor import Acceptor
 from userproxy.dataplane.limits import descriptor_limit
 from userproxy.dataplane.privileges import drop_privileges
@@ -47,6 +48,7 @@ class Worker:
         self._reactor = Reactor()
         self._acceptor: Acceptor | None = None
         self._start = 0.0
+        self._workers = 1
         self._running = True
         self._reports = self._reactor.deadlines(REPORT_SECONDS, Worker._report)
         self._reactor.targets[wire.sock.fileno()] = self
@@ -85,7 +87,7 @@ class Worker:
             raise RuntimeError("the first message must be Setup")
         if isinstance(message, Serve):
             for serving in message.servings:
-                acceptor.serve([serving], int(self._start * len(serving.endpoints)))
+                acceptor.serve([self._share(serving)], int(self._start * len(serving.endpoints)))
         elif isinstance(message, Listen):
             for spec, descriptor in zip(
                 message.specs, self._wire.take_descriptors(len(message.specs)), strict=True
@@ -101,9 +103,15 @@ class Worker:
         elif isinstance(message, Confirm):
             self._wire.send(Confirmed(message.number, len(acceptor.connections)))
 
+    def _share(self, serving: Serving) -> Serving:
+        """Return what this worker's part of the limit on connections is, rounded up."""
+        part = -(-serving.max_connections // self._workers)
+        return Serving(serving.key, serving.endpoints, serving.verdict, part)
+
     def _set_up(self, setup: Setup) -> None:
         limit = setup.max_connections or descriptor_limit()
         self._start = setup.index / setup.workers
+        self._workers = setup.workers
         self._acceptor = Acceptor(self._reactor, setup.sockets, setup.half_close_timeout, limit)
         gc.collect()
         gc.freeze()

@@ -1,0 +1,28 @@
+"""The tests in one command: python3 tests/run.py [OPTIONS of pytest].
+
+Makes the virtual environment and installs the Debian packages that the tests use, as far as it may.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "deploy"))
+
+PACKAGES = {
+    "nft": "nftables",
+    "iptables": "iptables",
+    "ip": "iproute2",
+    "setpriv": "util-linux",
+    "curl": "curl",
+}
+
+if __name__ == "__main__":
+    from environment import ensure_environment, ensure_packages
+
+    ensure_packages(PACKAGES, "tests")
+    python = ensure_environment("test")
+    os.chdir(ROOT)
+    os.environ["PATH"] += ":/usr/sbin:/sbin"
+    os.execv(python, [str(python), "-m", "pytest", *sys.argv[1:]])
