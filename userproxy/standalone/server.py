@@ -1,0 +1,192 @@
+"""The HTTP server of the standalone Kubernetes API: one socket, one handler, from the guard to the answer.
+
+Owns listening, the order of checks and the mapping of refusals to answers. Requests on objects go to `api`, documents
+about the server come from `discovery`. Without tokens: whoever reaches the address may do everything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import logging
+import socket
+import uuid
+
+from aiohttp import web
+
+from userproxy.errors import ListenError, UsageError
+from userproxy.standalone import discovery, openapi, statuses, wire
+from userproxy.standalone.api import Api, ApiLimits, answer
+from userproxy.standalone.guard import HostGuard
+from userproxy.standalone.objects import Json
+from userproxy.standalone.registry import Registry
+from userproxy.standalone.targets import UnknownPath, parse_target
+
+log = logging.getLogger(__name__)
+
+LARGEST_BODY = 3 * 1024 * 1024
+"""Bytes of a request body, as a real server bounds them."""
+_SHUTDOWN_SECONDS = 2.0
+"""How long running requests may take when the server stops."""
+
+PLAIN_NOT_FOUND = "404 page not found\n"
+
+
+def parse_bind_address(text: str) -> tuple[str, int]:
+    """Return host and port of `host:port`, with brackets around IPv6 addresses. Raises UsageError."""
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        raise UsageError(f"API bind address {text!r}: give host:port, for example 127.0.0.1:8001")
+    return host, int(port)
+
+
+def open_listener(bind_address: str) -> socket.socket:
+    """Return a listening socket. Raises UsageError for a bad address, ListenError when it cannot be had."""
+    host, port = parse_bind_address(bind_address)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as fault:
+        raise UsageError(f"API bind address {bind_address!r}: unknown host {host!r}") from fault
+    family, _kind, _protocol, _name, address = found[0]
+    try:
+        return socket.create_server(address[:2], family=family, backlog=1024)
+    except OSError as fault:
+        raise ListenError(_listen_text(bind_address, fault)) from fault
+
+
+def _listen_text(bind_address: str, fault: OSError) -> str:
+    hints = {
+        errno.EADDRINUSE: "another program listens there; stop it, or choose another port (0 takes any free one)",
+        errno.EACCES: "this port needs more rights; choose one above 1023",
+        errno.EADDRNOTAVAIL: "this machine has no such address; use 127.0.0.1",
+    }
+    hint = hints.get(fault.errno or 0, "choose another address")
+    return f"cannot listen for the API at {bind_address}: {fault.strerror}: {hint}"
+
+
+class ApiServer:
+    """Serves a registry over HTTP on a listening socket, which it closes in the end."""
+
+    def __init__(self, registry: Registry, listener: socket.socket, limits: ApiLimits | None = None) -> None:
+        self._api = Api(registry, limits or ApiLimits())
+        self._listener = listener
+        host, port = listener.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        self.address = f"{shown}:{port}"
+        self._guard = HostGuard(host)
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def watches(self) -> int:
+        """Number of watches that run."""
+        return self._api.watches
+
+    async def start(self) -> None:
+        """Begin to answer."""
+        app = web.Application(client_max_size=LARGEST_BODY)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        app.on_response_prepare.append(_add_headers)
+        # a client that goes away ends its watch at once
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            handle_signals=False,
+            handler_cancellation=True,
+            shutdown_timeout=_SHUTDOWN_SECONDS,
+        )
+        await self._runner.setup()
+        await web.SockSite(self._runner, self._listener).start()
+        log.debug("API server listens at %s", self.address)
+
+    async def stop(self) -> None:
+        """End watches, finish requests, close the socket. May be called twice."""
+        self._api.end_watches()
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+        self._listener.close()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        form = wire.Format()
+        try:
+            refusal = self._guard.check(request.headers.get("Host", ""), request.headers.get("Origin"))
+            if refusal is not None:
+                raise refusal
+            response = await self._answer(request)
+        except statuses.Refusal as refused:
+            with contextlib.suppress(statuses.Refusal):
+                form = _format(request)
+            response = _refuse(refused, form)
+        except web.HTTPRequestEntityTooLarge:
+            response = _refuse(statuses.too_large(LARGEST_BODY), form)
+        except RecursionError:
+            response = _refuse(statuses.bad_request("the object is nested too deep"), form)
+        except UnknownPath:
+            response = web.Response(status=404, text=PLAIN_NOT_FOUND)
+        except (ConnectionError, web.HTTPException):
+            raise
+        except Exception:
+            log.exception(
+                "%s %s failed; this is a bug, the request is answered with 500", request.method, request.path
+            )
+            response = _refuse(statuses.internal("Internal error occurred"), form)
+        return response
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        path = request.path
+        if request.method == "HEAD":
+            return web.Response(status=405)
+        if path in discovery.HEALTH_PATHS:
+            return web.Response(text="ok")
+        form = _format(request)
+        about = self._about(request, path, form)
+        if about is None:
+            return await self._api.handle(request, parse_target(path), form)
+        if request.method != "GET":
+            raise statuses.method_not_allowed()
+        if (
+            request.headers.get("If-None-Match")
+            and about.headers.get("Etag") == request.headers["If-None-Match"]
+        ):
+            return web.Response(status=304, headers=about.headers)
+        return about
+
+    def _about(self, request: web.Request, path: str, form: wire.Format) -> web.Response | None:
+        """Return the answer at a path that tells about the server itself, None for any other path."""
+        if discovery.wants_aggregated(request.headers.get("Accept", "")) and path in ("/api", "/apis"):
+            return _cacheable(discovery.aggregated(path), discovery.AGGREGATED_TYPE)
+        document = discovery.document(path, self.address)
+        if document is not None:
+            # these two are always indented
+            return answer(document, wire.Format(pretty=form.pretty or path in ("/", "/version")))
+        schema = openapi.document(path)
+        return None if schema is None else _cacheable(schema, wire.JSON_TYPE)
+
+
+def _cacheable(document: Json, content_type: str) -> web.Response:
+    body = wire.encode(document) + b"\n"
+    headers = {"Content-Type": content_type, "Etag": f'"{hashlib.sha512(body).hexdigest().upper()}"'}
+    return web.Response(body=body, headers={**headers, "Cache-Control": "public", "Vary": "Accept"})
+
+
+def _format(request: web.Request) -> wire.Format:
+    headers = request.headers
+    query = request.query
+    return wire.choose_format(
+        headers.get("Accept", ""),
+        headers.get("User-Agent", ""),
+        query.get("pretty"),
+        query.get("includeObject", ""),
+    )
+
+
+def _refuse(refusal: statuses.Refusal, form: wire.Format) -> web.Response:
+    headers = [("Retry-After", str(refusal.retry_after))] if refusal.retry_after else []
+    return answer(refusal.status(), wire.Format(pretty=form.pretty), refusal.code, headers)
+
+
+async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Audit-Id"] = str(uuid.uuid4())
+    response.headers.setdefault("Cache-Control", "no-cache, private")
