@@ -93,6 +93,8 @@ async def agent(config: Config, connect: Connect) -> AsyncIterator[tuple[Agent, 
     stopping, forced = asyncio.Event(), asyncio.Event()
     _on_signals(stopping, forced)
     capture, probes = await choose(capture_settings(config))
+    for probe in probes:
+        log.info("capture %s: %s%s", probe.capture, "" if probe.usable else "not usable: ", probe.reason)
     made = Agent(config, capture, probes, connect)
     try:
         await made.start()
