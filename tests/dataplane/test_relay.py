@@ -49,6 +49,30 @@ async def test_a_server_that_speaks_first() -> None:
             assert await receive(client) == b"220 ready"
 
 
+async def test_a_server_that_speaks_and_closes_before_the_proxy_looks() -> None:
+    """Connected, data and FIN then come in one event, which edge-triggered epoll reports once."""
+    async with endpoint(named(b"220 ready")) as address, rig(address) as proxy:
+        for _ in range(50):
+            clients = [await proxy.connect() for _ in range(4)]
+            for client in clients:
+                with client:
+                    assert await receive(client) == b"220 ready"
+
+
+async def test_one_event_that_says_connected_readable_and_ended() -> None:
+    async with endpoint(named(b"220 ready")) as address, rig(address) as proxy:
+        reactor = proxy.plane._reactor
+        run_batch = reactor.run_batch
+        asyncio.get_running_loop().remove_reader(reactor.epoll.fileno())
+        with await proxy.connect() as client:
+            # Accept and dial, give the endpoint time to answer and close, and only then look at the events.
+            run_batch()
+            await asyncio.sleep(0.2)
+            for _ in range(5):
+                run_batch()
+            assert await receive(client, 1) == b"220 ready"
+
+
 async def test_many_turns_on_one_connection() -> None:
     async with endpoint(echo) as address, rig(address) as proxy:
         loop = asyncio.get_running_loop()

@@ -120,6 +120,9 @@ class Connection:
             self._dial_failed(leg.sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR))
         elif event & select.EPOLLOUT:
             self._connected()
+            # An endpoint that speaks first may have done so by now; edge-triggered, this event says it once.
+            if not self.closed:
+                leg.on_event(event)
 
     def dial_expired(self) -> None:
         """A deadline of this connection is over; it may be that of an attempt that is past."""
