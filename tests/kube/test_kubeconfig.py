@@ -222,7 +222,10 @@ async def test_unusable_parts(
 async def test_missing_kubeconfig(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         await read(tmp_path / "nothing")
-    assert str(caught.value) == f"kubeconfig {tmp_path / 'nothing'} cannot be used: No such file or directory"
+    assert str(caught.value) == (
+        f"kubeconfig {tmp_path / 'nothing'} cannot be used: No such file or directory; "
+        "repair it or name another with --kubeconfig"
+    )
 
 
 # ---- in a Pod ----------------------------------------------------------------------------------------------------

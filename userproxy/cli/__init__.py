@@ -41,7 +41,7 @@ def main() -> None:
         sys.exit(130)
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "userproxy"
-        click.echo(f"userproxy: {error.format_message()}; see `{where} --help`", err=True)
+        click.echo(f"userproxy: {error.format_message().rstrip('.')}; see `{where} --help`", err=True)
         sys.exit(2)
     except click.ClickException as error:
         click.echo(f"userproxy: {error.format_message()}", err=True)

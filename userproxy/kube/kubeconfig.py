@@ -67,7 +67,9 @@ async def read_kubeconfig(path: str, master: str, environ: Mapping[str, str]) ->
         raise
     except (*_LOADER_ERRORS, ConfigException, yaml.YAMLError) as error:
         # `from None`: the text of these exceptions can hold whole parts of the file, tokens included.
-        raise UsageError(f"{where} cannot be used: {_reason(error)}") from None
+        raise UsageError(
+            f"{where} cannot be used: {_reason(error)}; repair it or name another with --kubeconfig"
+        ) from None
 
 
 def read_service_account(folder: Path, environ: Mapping[str, str]) -> Access:
