@@ -1,0 +1,117 @@
+"""The benchmark of the data plane: rounds in which every workload meets every target, in random order.
+
+Owns the order of samples, progress on standard error and the files written at the end. Entered inside namespaces of its own.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tests.benchmarks.isolation import require
+from tests.benchmarks.machine import ROOT, description
+from tests.benchmarks.metrics import Sample
+from tests.benchmarks.picture import svg
+from tests.benchmarks.report import Run, markdown, to_json
+from tests.benchmarks.target_configs import SINK_ENDPOINTS, STREAM_MODULE, WEB_ENDPOINTS
+from tests.benchmarks.targets import (
+    DIRECT,
+    HAPROXY,
+    USERPROXY,
+    Endpoints,
+    HaproxyTarget,
+    NginxStreamTarget,
+    PlaneTarget,
+    Target,
+)
+from tests.benchmarks.workloads import WORKLOADS, Bench, can_run
+from tests.benchmarks.wrk import Wrk
+
+PAUSE_SECONDS = 0.2
+"""Between two samples, for connections that still close."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to measure. `also` maps names of further userproxy targets to checkouts of the project."""
+
+    rounds: int
+    seconds: float
+    workloads: tuple[str, ...]
+    workers: str
+    also: tuple[tuple[str, str], ...] = ()
+
+
+def run(settings: Settings, output: Path) -> None:
+    """Measure, print the table, and write dataplane.{json,md,svg} into `output`."""
+    require("nginx", "haproxy", "wrk")
+    machine = description()
+    with stage(settings.workers, dict(settings.also)) as (targets, folder):
+        bench = Bench(Wrk(folder), settings.seconds, targets=targets)
+        samples = tuple(_samples(settings, targets, bench))
+        made = Run(machine, asdict(settings), tuple(targets), HAPROXY, samples)
+    table = markdown(made)
+    print(table)
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "dataplane.json").write_text(to_json(made))
+    (output / "dataplane.md").write_text(table)
+    (output / "dataplane.svg").write_text(svg(made))
+    print(f"written: {output}/dataplane.json, .md, .svg", file=sys.stderr)
+
+
+@contextmanager
+def stage(workers: str, also: Mapping[str, str]) -> Iterator[tuple[dict[str, Target], Path]]:
+    """Start endpoints and targets; yields the targets by name and a folder for files. Ends all of them."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="userproxy-benchmark-")))
+        # The workers of nginx read it as another user.
+        folder.chmod(0o755)
+        endpoints = Endpoints(folder)
+        stack.callback(endpoints.stop)
+        endpoints.start()
+        targets = _targets(folder, workers, also)
+        for target in targets:
+            stack.callback(target.stop)
+            target.start()
+        yield {target.name: target for target in targets}, folder
+
+
+def _targets(folder: Path, workers: str, also: Mapping[str, str]) -> list[Target]:
+    targets = [Target(DIRECT, WEB_ENDPOINTS, SINK_ENDPOINTS), HaproxyTarget(folder, 2)]
+    if STREAM_MODULE.exists():
+        targets.append(NginxStreamTarget(folder, 3))
+    else:
+        print(
+            f"nginx-stream is left out: {STREAM_MODULE} is not installed (libnginx-mod-stream)",
+            file=sys.stderr,
+        )
+    targets.append(PlaneTarget(USERPROXY, 4, ROOT, workers))
+    for number, (name, root) in enumerate(also.items(), 5):
+        targets.append(PlaneTarget(name, number, Path(root).resolve(), workers))
+    return targets
+
+
+def _samples(settings: Settings, targets: Mapping[str, Target], bench: Bench) -> Iterator[Sample]:
+    rng = random.Random()
+    for number in range(settings.rounds):
+        bench.turn = number
+        for workload in settings.workloads:
+            taking_part = [target for target in targets.values() if can_run(workload, target)]
+            for target in rng.sample(taking_part, len(taking_part)):
+                values = WORKLOADS[workload](target, bench)
+                print(
+                    f"round {number + 1} {_line(workload, target.name, values)}", file=sys.stderr, flush=True
+                )
+                yield Sample(number, workload, target.name, values)
+                time.sleep(PAUSE_SECONDS)
+
+
+def _line(workload: str, target: str, values: Mapping[str, float]) -> str:
+    shown = " ".join(f"{name}={value:.6g}" for name, value in values.items())
+    return f"{workload:10s} {target:14s} {shown}"
