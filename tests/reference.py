@@ -1,0 +1,94 @@
+"""The reference page, made from the code: python3 -m tests.reference > deploy/reference.md
+
+Owns its layout only; every word of it is that of the settings, annotations, metrics and errors themselves.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from userproxy.admin.exporter import METRICS
+from userproxy.cli.options import STANDALONE_DEFAULTS
+from userproxy.config import Config, flag
+from userproxy.core.annotations import KNOWN
+
+ENDPOINTS = {
+    "`--healthz-bind-address` `/healthz`": "200 while changes are applied in time and the Node is not leaving, else 503; JSON as kube-proxy",
+    "`--healthz-bind-address` `/livez`": "the same without the Node: for the liveness probe",
+    "`--healthz-bind-address` `/readyz`": "200 once Services were listed, captured and listened for, and until the stop begins; else 503 and why",
+    "`--metrics-bind-address` `/metrics`": "Prometheus text or OpenMetrics",
+    "`--metrics-bind-address` `/proxyMode`": "the capture in use",
+    "`--metrics-bind-address` `/status`": "JSON: capture and every probe's answer, watches and their age, Services with frontends, listeners, endpoints, counters",
+    "`--metrics-bind-address` `/healthz`": "always ok: the server answers",
+}
+
+EXIT_CODES = {
+    0: "ended as asked (a signal, or the work is done)",
+    1: "failed: one line says what, why and what to do",
+    2: "wrong usage",
+}
+
+
+def lines() -> Iterator[str]:
+    """Yield the lines of the page."""
+    yield "# Reference"
+    yield ""
+    yield "Made from the code by `python3 -m tests.reference > deploy/reference.md`; a test keeps them equal."
+    yield ""
+    yield "## Settings"
+    yield ""
+    yield "Each is a flag of the commands named, and an environment variable: `userproxy run --capture` is"
+    yield "`USERPROXY_RUN_CAPTURE`. Durations: `90`, `1.5s`, `250ms`, `5m`, `1h30m`."
+    yield ""
+    yield "| flag | default | commands | |"
+    yield "|---|---|---|---|"
+    for field in dataclasses.fields(Config):
+        commands = ", ".join(sorted(field.metadata["commands"]))
+        yield f"| `{flag(field.name)}` | {default_of(field)} | {commands} | {field.metadata['text']}{choices_of(field)} |"
+    yield ""
+    yield "## Annotations of a Service"
+    yield ""
+    yield "| annotation | |"
+    yield "|---|---|"
+    yield from (f"| `{name}` | {text} |" for name, text in sorted(KNOWN.items()))
+    yield ""
+    yield "## HTTP endpoints"
+    yield ""
+    yield "| where | |"
+    yield "|---|---|"
+    yield from (f"| {where} | {text} |" for where, text in ENDPOINTS.items())
+    yield ""
+    yield "## Metrics"
+    yield ""
+    yield "Beside these, the usual `process_*` metrics. A Service port's series begin with its first connection."
+    yield ""
+    yield "| metric | type | labels | |"
+    yield "|---|---|---|---|"
+    for metric in METRICS:
+        yield f"| `{metric.name}` | {metric.type} | {', '.join(metric.labels)} | {metric.help} |"
+    yield ""
+    yield "## Exit codes"
+    yield ""
+    yield "| code | |"
+    yield "|---|---|"
+    yield from (f"| {code} | {text} |" for code, text in EXIT_CODES.items())
+
+
+def default_of(field: dataclasses.Field[Any]) -> str:
+    """Return the default as people write it."""
+    value = field.default
+    text = "none" if value == "" else f"{value:g} s" if field.metadata["seconds"] else str(value).lower()
+    other = STANDALONE_DEFAULTS.get(field.name)
+    return f"{text} (standalone: {other})" if other else text
+
+
+def choices_of(field: dataclasses.Field[Any]) -> str:
+    """Return the accepted words, when only some are."""
+    choices = field.metadata["choices"]
+    return f" One of {', '.join(choices)}." if choices else ""
+
+
+if __name__ == "__main__":
+    print("\n".join(lines()))
