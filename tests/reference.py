@@ -15,12 +15,15 @@ from userproxy.config import Config, flag
 from userproxy.core.annotations import KNOWN
 
 ENDPOINTS = {
-    "`--healthz-bind-address` `/healthz`": "200 while changes are applied in time and the Node is not leaving, else 503; JSON as kube-proxy",
+    "`--healthz-bind-address` `/healthz`": "200 while changes are applied in time and the Node "
+    "is not leaving, else 503; JSON as kube-proxy",
     "`--healthz-bind-address` `/livez`": "the same without the Node: for the liveness probe",
-    "`--healthz-bind-address` `/readyz`": "200 once Services were listed, captured and listened for, and until the stop begins; else 503 and why",
+    "`--healthz-bind-address` `/readyz`": "200 once Services were listed, captured and listened for, "
+    "and until the stop begins; else 503 and why",
     "`--metrics-bind-address` `/metrics`": "Prometheus text or OpenMetrics",
     "`--metrics-bind-address` `/proxyMode`": "the capture in use",
-    "`--metrics-bind-address` `/status`": "JSON: capture and every probe's answer, watches and their age, Services with frontends, listeners, endpoints, counters",
+    "`--metrics-bind-address` `/status`": "JSON: capture and every probe's answer, watches and their age, "
+    "Services with frontends, listeners, endpoints, counters",
     "`--metrics-bind-address` `/healthz`": "always ok: the server answers",
 }
 

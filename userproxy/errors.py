@@ -35,5 +35,9 @@ class ListenError(UserproxyError):
     """A listening socket could not be opened: address in use, or not permitted. Retried for Services, fatal for servers."""
 
 
+class StoreError(UserproxyError):
+    """The data directory of the standalone API server cannot be used or written."""
+
+
 class ManifestError(UserproxyError):
     """A manifest file is unusable. Names file, line and field; other files are not affected."""

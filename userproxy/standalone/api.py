@@ -15,7 +15,10 @@ from typing import Any
 import msgspec
 from aiohttp import ClientConnectionResetError, web
 
+from userproxy.errors import StoreError
 from userproxy.standalone import patching, statuses, wire
+from userproxy.standalone.decoding import WriteOptions
+from userproxy.standalone.duplicates import duplicate_fields
 from userproxy.standalone.kinds import Kind
 from userproxy.standalone.listing import list_page
 from userproxy.standalone.objects import Json
@@ -77,10 +80,25 @@ class Api:
         handler = self._handler(request.method, target)
         if handler is None:
             raise statuses.method_not_allowed()
-        response = await handler(request, target, form)
+        fault = self._registry.store.fault
+        if request.method != "GET" and fault is not None:
+            raise statuses.internal(str(fault))
+        try:
+            response = await handler(request, target, form)
+        except statuses.Refusal:
+            await self._settle()  # a refusal tells what the store holds, too
+            raise
+        if not response.prepared:
+            await self._settle()
         if target.kind.deprecation and not response.prepared:
             response.headers.add("Warning", f'299 - "{target.kind.deprecation}"')
         return response
+
+    async def _settle(self) -> None:
+        try:
+            await self._registry.store.settle()
+        except StoreError as fault:
+            raise statuses.internal(str(fault)) from fault
 
     def _handler(self, method: str, target: Target) -> Handler | None:
         if target.old_watch:
@@ -163,13 +181,13 @@ class Api:
 
     async def _create(self, request: web.Request, target: Target, form: wire.Format) -> web.StreamResponse:
         options = parse_write_options(request.query, "CreateOptions", request.headers.get("User-Agent", ""))
-        body = wire.read_body(await request.read(), request.headers.get("Content-Type", ""), target.kind.kind)
+        body, options = await _read_object(request, target.kind, options)
         written = self._registry.create(target.kind, target.namespace, body, options)
         return _answer_written(target.kind, written, form)
 
     async def _replace(self, request: web.Request, target: Target, form: wire.Format) -> web.StreamResponse:
         options = parse_write_options(request.query, "UpdateOptions", request.headers.get("User-Agent", ""))
-        body = wire.read_body(await request.read(), request.headers.get("Content-Type", ""), target.kind.kind)
+        body, options = await _read_object(request, target.kind, options)
         written = self._registry.replace(
             target.kind, target.namespace, target.name, body, options, status=bool(target.subresource)
         )
@@ -224,6 +242,17 @@ def _change(kind: Kind, content_type: str, body: bytes) -> Change:
     if content_type == STRATEGIC_PATCH:
         return lambda item: strategic_patch(item, patch, kind.shape)
     return lambda item: patching.merge_patch(item, patch)
+
+
+async def _read_object(
+    request: web.Request, kind: Kind, options: WriteOptions
+) -> tuple[Any, WriteOptions]:
+    """Return the value of a body, and the options with the fields that it gives twice."""
+    text = await request.read()
+    body = wire.read_body(text, request.headers.get("Content-Type", ""), kind.kind)
+    if options.field_validation == "Ignore":
+        return body, options
+    return body, msgspec.structs.replace(options, duplicates=duplicate_fields(text))
 
 
 async def _read_delete_body(request: web.Request) -> Json:

@@ -18,13 +18,14 @@ from userproxy.standalone.schema import WrongType, conform, refuse_type
 class WriteOptions(msgspec.Struct, frozen=True):
     """How to write. `field_validation` is Strict (refuse unknown fields), Warn or Ignore.
 
-    `manager` becomes the owner of the fields that the write changes; `force` takes them from other owners in an apply.
+    `duplicates` are the paths of fields that the body gave twice, of which the last counted. `manager` becomes the owner of the fields that the write changes; `force` takes them from other owners in an apply.
     """
 
     dry_run: bool = False
     field_validation: str = "Warn"
     manager: str = "userproxy"
     force: bool = False
+    duplicates: tuple[str, ...] = ()
 
 
 DEFAULT_WRITE = WriteOptions()
@@ -48,16 +49,17 @@ def decode(
         raise refuse_type(kind.kind, kind.version, fault) from fault
     item = made.item
     item["kind"], item["apiVersion"] = kind.kind, kind.api_version
-    if not made.unknown or options.field_validation == "Ignore":
+    if options.field_validation == "Ignore" or not (made.unknown or options.duplicates):
         return item, ()
-    faults = [f'unknown field "{path}"' for path in made.unknown]
+    faults = [f'duplicate field "{path}"' for path in options.duplicates]
+    faults += [f'unknown field "{path}"' for path in made.unknown]
     if options.field_validation == "Strict":
         text = f"strict decoding error: {', '.join(faults)}"
         if patched:
             cause = statuses.Cause("FieldValueInvalid", f"Invalid value: {text}", "patch")
             raise statuses.unprocessable(kind, item.get("metadata", {}).get("name", ""), [cause])
         text = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {text}'
-        raise statuses.bad_request(text, made.unknown[0])
+        raise statuses.bad_request(text, (*options.duplicates, *made.unknown)[0])
     return item, tuple(faults)
 
 

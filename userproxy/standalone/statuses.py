@@ -243,6 +243,11 @@ def forbidden_request(message: str) -> Refusal:
     return Refusal(403, "Forbidden", message, {})
 
 
+def unauthorized() -> Refusal:
+    """401, for credentials that are wrong; a request without any is a matter of rights (403)."""
+    return Refusal(401, "Unauthorized", "Unauthorized")
+
+
 def expired_list() -> Refusal:
     """410 for a list of an exact version that is no longer known."""
     return Refusal(410, "Expired", "The resourceVersion for the provided list is too old.")

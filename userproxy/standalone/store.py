@@ -1,7 +1,9 @@
 """Where objects live: in memory, under one monotonic version, with the recent past of each kind kept for watches.
 
-Owns versions, order and history. Knows no rules about objects (the registry does) and no HTTP. Everything is synchronous:
-between two awaits of its callers the store does not change, so a list and the watch that follows it fit together.
+Owns versions, order and history. Knows no rules about objects (the registry does) and no HTTP. Reads and writes are
+synchronous: between two awaits of its callers the store does not change, so a list and the watch that follows it fit
+together. What keeps the objects beyond the process is in `durable`; whoever tells somebody else what the store holds awaits
+`settle` first.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from userproxy.errors import StoreError
 from userproxy.standalone.kinds import Kind
 from userproxy.standalone.objects import Json, key_of, metadata_of
 
@@ -69,11 +72,34 @@ class MemoryStore:
         self._version = self._start
         self._history = history
         self._shelves: dict[Kind, _Shelf] = {}
+        self._notes: dict[str, Json] = {}
 
     @property
     def version(self) -> int:
         """Version of the last change of any object."""
         return self._version
+
+    @property
+    def fault(self) -> StoreError | None:
+        """Why nothing can be kept at present, None when all is well."""
+        return None
+
+    async def settle(self) -> None:
+        """Return when every change made until now is as safe as this store makes it. Raises StoreError."""
+
+    async def close(self) -> None:
+        """Release what the store holds. May be called twice."""
+
+    def note(self, name: str, value: Json | None) -> None:
+        """Keep a small record beside the objects, None to forget it. Notes have no version and no watchers."""
+        if value is None:
+            self._notes.pop(name, None)
+        else:
+            self._notes[name] = value
+
+    def notes(self, prefix: str) -> dict[str, Json]:
+        """Return the records whose names begin with `prefix`."""
+        return {name: value for name, value in self._notes.items() if name.startswith(prefix)}
 
     def get(self, kind: Kind, key: str) -> Json | None:
         """Return an object, or None. It must not be changed."""
@@ -155,10 +181,19 @@ class MemoryStore:
 
     def _record(self, shelf: _Shelf, event: Event) -> None:
         shelf.past.append(event)
-        if len(shelf.past) > self._history:
-            shelf.known_from = shelf.past.popleft().version
+        self._keep(event)
+        while len(shelf.past) > self._history:
+            oldest = shelf.past.popleft()
+            shelf.known_from = oldest.version
+            self._forget(oldest)
         for listener in tuple(shelf.listeners):
             listener(event)
+
+    def _keep(self, event: Event) -> None:
+        """Called with each change; in memory there is nothing more to do."""
+
+    def _forget(self, event: Event) -> None:
+        """Called with each change that leaves the history."""
 
 
 def with_version(item: Json, version: int) -> Json:

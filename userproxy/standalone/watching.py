@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from userproxy.errors import StoreError
 from userproxy.standalone import statuses, wire
 from userproxy.standalone.kinds import Kind
 from userproxy.standalone.objects import Json
@@ -106,6 +107,8 @@ class Watch:
                 await self._send_live(write, asyncio.get_running_loop().time() + lifetime)
         except TimeoutError:
             log.debug("a watch of %s reached its time", self._kind.plural)
+        except StoreError as fault:
+            log.debug("a watch of %s ends: %s", self._kind.plural, fault)
         finally:
             self._leave()
 
@@ -115,6 +118,7 @@ class Watch:
             self._ended = True
             return
         initial, self._initial = self._initial, []
+        await self._store.settle()
         await self._write_lines(write, [("ADDED", item) for item in initial])
         if self._options.send_initial_events and self._options.bookmarks:
             end = self._bookmark(self._start_version)
@@ -128,13 +132,16 @@ class Watch:
             self._wake.clear()
             events = list(self._queue)
             self._queue.clear()
+            version = self._store.version
+            # a client that saw a change which is then lost would miss the one that gets its version
+            await self._store.settle()
             lines = [line for event in events if (line := self._seen(event)) is not None]
             await self._write_lines(write, lines)
             if loop.time() >= next_bookmark:
                 next_bookmark = self._after(loop.time(), end)
-                # only with an empty queue has everything up to the version of the store been sent
-                if not self._queue and self._options.bookmarks and self._store.version > self._start_version:
-                    await self._write_lines(write, [("BOOKMARK", self._bookmark(self._store.version))])
+                # everything up to the version at the time of emptying the queue has been sent, and no more
+                if self._options.bookmarks and version > self._start_version:
+                    await self._write_lines(write, [("BOOKMARK", self._bookmark(version))])
             try:
                 async with asyncio.timeout_at(next_bookmark):
                     await self._wake.wait()
