@@ -40,7 +40,9 @@ class CompileHook(BuildHookInterface[Any]):
             return
         work = Path(tempfile.mkdtemp(prefix="userproxy-compile-"))
         shutil.copytree(Path(self.root) / "userproxy", work / "userproxy")
-        subprocess.run([sys.executable, "-m", "mypyc", "--ignore-missing-imports", *MODULES], cwd=work, check=True)
+        subprocess.run(
+            [sys.executable, "-m", "mypyc", "--ignore-missing-imports", *MODULES], cwd=work, check=True
+        )
         for built in [*work.glob("*.so"), *work.glob("userproxy/**/*.so")]:
             build_data["force_include"][str(built)] = str(built.relative_to(work))
         build_data["pure_python"] = False

@@ -29,7 +29,16 @@ def ensure_environment(extra: str = "") -> Path:
         return PYTHON
     if not PYTHON.exists():
         _create()
-    pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", f"{ROOT}{wanted}"]
+    pip = [
+        PYTHON,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--editable",
+        f"{ROOT}{wanted}",
+    ]
     if subprocess.run(pip, check=False).returncode:
         sys.exit("installing the dependencies failed, see above; is the package index reachable?")
     with STAMP.open("a") as file:
@@ -44,7 +53,9 @@ def ensure_packages(programs: Mapping[str, str], purpose: str) -> None:
         return
     install = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        print(f"{purpose}: {', '.join(missing)} not installed; what needs them is skipped. As root: {' '.join(install)}")
+        print(
+            f"{purpose}: {', '.join(missing)} not installed; what needs them is skipped. As root: {' '.join(install)}"
+        )
         return
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     subprocess.run(["apt-get", "update", "--quiet=2"], check=False, env=environment)

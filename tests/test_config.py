@@ -12,6 +12,8 @@ from userproxy.errors import UsageError
 
 def test_defaults_are_valid() -> None:
     assert Config().manifests_path is None
+    assert Config().data_path is None
+    assert str(Config(data_dir="x/y").data_path) == "x/y"
     assert str(Config(manifests="x/y").manifests_path) == "x/y"
 
 
@@ -37,6 +39,8 @@ def test_what_is_no_duration(text: str) -> None:
         ({"proxy_address_ipv6": "10.0.0.1"}, "is not an IPv6 address"),
         ({"service_cidr": "10.96.0.1/16"}, "--service-cidr: 10.96.0.1/16 has host bits set"),
         ({"master": "localhost:8001"}, "--master: 'localhost:8001' is not a URL"),
+        ({"data_dir": ""}, "--data-dir: give a directory, or :memory:"),
+        ({"demo": True, "data_dir": "x"}, "leave out --demo or --data-dir"),
         ({"workers": "many"}, "--workers: 'many' is neither a number nor auto"),
         ({"max_connections": -1}, "--max-connections"),
         ({"half_close_timeout": 0}, "--half-close-timeout: must be more than 0"),

@@ -53,12 +53,19 @@ def run_standalone(config: Config, show: Callable[[str], None]) -> int:
             demo=config.demo,
             node_name=node_name(config),
             service_cidr=config.service_cidr,
+            data_directory=config.data_path,
+            api_tls=config.api_tls,
+            api_token=config.api_token,
         )
-        await session.start()
         try:
+            await session.start()
+            listeners = session.listeners
+            # reading a kubeconfig costs memory and time, so only where the URL is not enough
+            kubeconfig = listeners.kubeconfig if listeners.only_with_kubeconfig else ""
 
             def connect(deliver: Callable[[Changes], None]) -> Cluster:
-                return Cluster("", session.url, node_name(config), "", deliver)
+                master = "" if kubeconfig else session.url
+                return Cluster(kubeconfig, master, node_name(config), "", deliver)
 
             async with agent(config, connect) as (running, stopping), asyncio.TaskGroup() as group:
                 watching = group.create_task(session.run(), name="manifests")
@@ -66,13 +73,34 @@ def run_standalone(config: Config, show: Callable[[str], None]) -> int:
                 end = group.create_task(stopping.wait(), name="signal")
                 await asyncio.wait([first, end], return_when=asyncio.FIRST_COMPLETED)
                 if first.done():
-                    for line in announcement(session.url, running.capture_name, running.services()):
+                    for line in announcement(listeners, running.capture_name, running.services()):
                         show(line)
                 await end
                 first.cancel()
                 watching.cancel()
         finally:
             await session.stop()
+
+    return _run(serve())
+
+
+def run_endpoints_controller(config: Config) -> int:
+    """Keep Endpoints and EndpointSlices of a cluster until a signal. Returns the exit code; raises UserproxyError."""
+    from userproxy.kube.session import authenticated_session
+    from userproxy.standalone.controllers.loop import Controllers
+    from userproxy.standalone.controllers.over_http import OverHttp
+    from userproxy.standalone.controllers.state import Settings
+
+    async def serve() -> None:
+        stopping = asyncio.Event()
+        _on_signals(stopping, stopping)
+        async with authenticated_session(config.kubeconfig, config.master) as session:
+            controllers = Controllers(OverHttp(session), Settings(require_nodes=True), workers=5)
+            async with controllers.following(), asyncio.TaskGroup() as group:
+                running = group.create_task(controllers.run(), name="controllers")
+                log.info("endpoints controllers work")
+                await stopping.wait()
+                running.cancel()
 
     return _run(serve())
 

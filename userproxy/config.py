@@ -22,7 +22,8 @@ RUN = frozenset({"run"})
 STANDALONE = frozenset({"standalone"})
 AGENT = RUN | STANDALONE
 CAPTURING = AGENT | {"cleanup"}
-EVERY = CAPTURING
+API_CLIENT = RUN | {"endpoints-controller"}
+EVERY = CAPTURING | API_CLIENT
 
 CAPTURE_MODES = ("auto", "redirect", "redirect-nft", "redirect-iptables", "route", "loopback", "none")
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -56,13 +57,13 @@ class Config:
     kubeconfig: str = setting(
         "",
         "Kubeconfig file with the API server and credentials; without it and --master: the Pod's service account.",
-        commands=RUN,
+        commands=API_CLIENT,
         metavar="FILE",
     )
     master: str = setting(
         "",
         "URL of the API server; overrides the kubeconfig's. Use it when the API server's ClusterIP is served by this proxy.",
-        commands=RUN,
+        commands=API_CLIENT,
         metavar="URL",
     )
     hostname_override: str = setting(
@@ -164,9 +165,30 @@ class Config:
     )
     api_bind_address: str = setting(
         "127.0.0.1:8001",
-        "Where the standalone API server answers; whoever reaches it may change every Service.",
+        "Where the standalone API server answers, or unix:/path for a socket; without a token whoever reaches it may "
+        "change every Service.",
         commands=STANDALONE,
         metavar="IP:PORT",
+    )
+    api_tls: bool = setting(
+        False,
+        "Speak HTTPS with a generated certificate, which the kubeconfig names; needs the package cryptography "
+        "(pip install 'userproxy[tls]').",
+        commands=STANDALONE,
+    )
+    api_token: str = setting(
+        "auto",
+        "Whether requests must show the random token of the kubeconfig; auto: over HTTPS and on a unix socket, "
+        "not over plain HTTP, where curl and --master work as they are (kubectl sends a token over HTTPS only).",
+        commands=STANDALONE,
+        choices=("auto", "required", "none"),
+    )
+    data_dir: str = setting(
+        ":memory:",
+        "Directory where the objects are kept from run to run, with token, certificate and kubeconfig; "
+        ":memory: forgets everything at the end.",
+        commands=STANDALONE,
+        metavar="DIR",
     )
     manifests: str = setting(
         "",
@@ -190,6 +212,10 @@ class Config:
             )
         if self.workers != "auto" and not re.fullmatch(r"[0-9]{1,3}", self.workers):
             raise UsageError(f"--workers: {self.workers!r} is neither a number nor auto")
+        if not self.data_dir:
+            raise UsageError("--data-dir: give a directory, or :memory: to keep nothing")
+        if self.demo and self.data_path is not None:
+            raise UsageError("--demo is for throw-away use and keeps nothing; leave out --demo or --data-dir")
         if self.max_connections < 0:
             raise UsageError(
                 "--max-connections: a number of connections cannot be negative; 0 means no own limit"
@@ -197,6 +223,11 @@ class Config:
         for name in ("half_close_timeout", "tcp_keepalive", "tcp_user_timeout"):
             if getattr(self, name) <= 0:
                 raise UsageError(f"{flag(name)}: must be more than 0 seconds")
+
+    @property
+    def data_path(self) -> Path | None:
+        """The data directory, None for a store in memory."""
+        return None if self.data_dir == ":memory:" else Path(self.data_dir)
 
     @property
     def manifests_path(self) -> Path | None:

@@ -48,6 +48,19 @@ endpoints: [{addresses: [127.0.9.1]}]
 """
 
 
+WHO = """
+import socketserver, sys
+class Who(socketserver.BaseRequestHandler):
+    def handle(self):
+        self.request.recv(9999)
+        name = self.server.server_address[0]
+        self.request.sendall(b"HTTP/1.0 200 OK\\r\\n\\r\\nfrom " + name.encode())
+socketserver.ThreadingTCPServer.allow_reuse_address = True
+socketserver.ThreadingTCPServer((sys.argv[1], 8080), Who).serve_forever()
+"""
+"""An endpoint that says its address."""
+
+
 class Demo:
     """A running `userproxy standalone`; `output` is what the person who started it sees."""
 
@@ -114,9 +127,8 @@ def test_manifests_and_changes_over_http(tmp_path: Path) -> None:
     (folder / "web.yaml").write_text(WEB)
     with standalone(tmp_path, "--manifests", str(folder)) as demo:
         until(lambda: "web " in demo.output, 20)
-        server = "import socketserver as s,sys\nclass H(s.BaseRequestHandler):\n def handle(self): self.request.recv(9999); self.request.sendall(b'HTTP/1.0 200 OK\\r\\n\\r\\nfrom '+self.server.server_address[0].encode())\ns.ThreadingTCPServer.allow_reuse_address=True\ns.ThreadingTCPServer((sys.argv[1],8080),H).serve_forever()"
         for address in ("127.0.9.1", "127.0.9.2"):
-            demo.home.start(sys.executable, "-c", server, address)
+            demo.home.start(sys.executable, "-c", WHO, address)
         until(
             lambda: demo.curl("http://10.96.7.7/") == "from 127.0.9.1",
             10,

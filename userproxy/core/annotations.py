@@ -41,7 +41,7 @@ def read_annotations(service: Service) -> ServiceSettings:
             )
         elif name == NO_ENDPOINTS and value in ("drop", "reject"):
             no_endpoints = NoEndpoints(value)
-        elif name == MAX_CONNECTIONS and value.isascii() and value.isdigit() and 0 < int(value[:10]):
+        elif name == MAX_CONNECTIONS and value.isascii() and value.isdigit() and int(value[:10]) > 0:
             max_connections = int(value[:10])
         else:
             wanted = "`drop` or `reject`" if name == NO_ENDPOINTS else "a number of connections above 0"

@@ -1,30 +1,55 @@
-"""What a person reads after `userproxy standalone` has started: the API's address, the Services, and a command that works.
+"""What a person reads after `userproxy standalone` has started: the API's address, the Services, and commands that work.
 
-Pure: makes lines from the status view. Printing them is the command line's work.
+Makes lines from the status view. Printing them is the command line's work.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator
 
 from userproxy.core.addresses import address_text
 from userproxy.core.plan import Verdict
 from userproxy.core.status import ServicePortView, ServiceView
+from userproxy.standalone.listening import ApiListeners
 from userproxy.standalone.summary import ServiceRow, services_table
 
+ADD = (
+    """echo '{"apiVersion":"v1","kind":"Service","metadata":{"name":"web"},"spec":{"selector":{"app":"web"},"""
+    """"ports":[{"port":80,"targetPort":8080}]}}' | kubectl apply -f -"""
+)
+"""A command that adds a Service."""
 
-def announcement(url: str, capture: str, services: Iterable[ServiceView]) -> Iterator[str]:
+
+def announcement(access: ApiListeners, capture: str, services: Iterable[ServiceView]) -> Iterator[str]:
     """Yield the lines to print; `capture` is the capture in use, `services` what is served now."""
     ports = [(service, port) for service in services for port in service.ports]
-    yield f"API server: {url}   capture: {capture}"
+    beside = f"unix socket: {access.socket_path}   " if access.socket_path else ""
+    yield f"API server: {access.url}   {beside}capture: {capture}"
+    if access.kubeconfig:
+        yield f"export KUBECONFIG={shlex.quote(access.kubeconfig)}"
     yield ""
     yield services_table([_row(service, port) for service, port in ports]).rstrip("\n")
     yield ""
     working = [_reachable(port) for _, port in ports if port.verdict is Verdict.CARRY and _reachable(port)]
     if working:
         yield "Try:  curl http://" + working[0] + "/"
-    yield f"Look: curl {url}/api/v1/services   or: kubectl --server {url} get services"
+    yield from _first_steps(access)
     yield "Stop: Ctrl-C"
+
+
+def _first_steps(access: ApiListeners) -> Iterator[str]:
+    """Yield how to look at Services and how to add one."""
+    curl = f"curl {access.url}/api/v1/services"
+    if access.only_with_kubeconfig and not access.kubectl_works:
+        secret = f'--header "Authorization: Bearer $(cat {shlex.quote(access.token_file)})"'
+        yield f"Look: {curl} {secret}"
+        yield "Add:  kubectl sends a token over HTTPS only: start with --api-tls, or add files with --manifests DIR"
+        return
+    kubectl = "kubectl" if access.kubectl_works else f"kubectl --server {access.url}"
+    plain = "" if access.only_with_kubeconfig else f"{curl}   or: "
+    yield f"Look: {plain}{kubectl} get services"
+    yield "Add:  " + ADD.replace("kubectl", kubectl)
 
 
 def _row(service: ServiceView, port: ServicePortView) -> ServiceRow:

@@ -244,9 +244,7 @@ def _change(kind: Kind, content_type: str, body: bytes) -> Change:
     return lambda item: patching.merge_patch(item, patch)
 
 
-async def _read_object(
-    request: web.Request, kind: Kind, options: WriteOptions
-) -> tuple[Any, WriteOptions]:
+async def _read_object(request: web.Request, kind: Kind, options: WriteOptions) -> tuple[Any, WriteOptions]:
     """Return the value of a body, and the options with the fields that it gives twice."""
     text = await request.read()
     body = wire.read_body(text, request.headers.get("Content-Type", ""), kind.kind)

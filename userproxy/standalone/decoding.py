@@ -18,7 +18,8 @@ from userproxy.standalone.schema import WrongType, conform, refuse_type
 class WriteOptions(msgspec.Struct, frozen=True):
     """How to write. `field_validation` is Strict (refuse unknown fields), Warn or Ignore.
 
-    `duplicates` are the paths of fields that the body gave twice, of which the last counted. `manager` becomes the owner of the fields that the write changes; `force` takes them from other owners in an apply.
+    `duplicates` are the paths of fields that the body gave twice, of which the last counted. `manager` becomes the owner of
+    the fields that the write changes; `force` takes them from other owners in an apply.
     """
 
     dry_run: bool = False

@@ -1,7 +1,7 @@
 """The demo: three HTTP servers in this process, and the objects that put them behind the Service `my-service`.
 
 Owns the servers' sockets. Each has a loopback address of its own, as Pods have addresses of their own, and all share one
-port that the kernel chose. A real API server refuses loopback addresses in EndpointSlices; this one takes them.
+port that the kernel chose. The controllers make the EndpointSlice; a real API server refuses its loopback addresses.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from userproxy.errors import ListenError
-from userproxy.standalone.kinds import ENDPOINT_SLICE, POD, SERVICE
+from userproxy.standalone.kinds import POD, SERVICE
 from userproxy.standalone.objects import Json, object_key
 from userproxy.standalone.registry import Registry
 
@@ -72,7 +72,6 @@ class Demo:
         for kind, item in [
             *[(POD, pod) for pod in pods],
             (SERVICE, self._service(registry)),
-            (ENDPOINT_SLICE, self._slice(node_name)),
         ]:
             if registry.store.get(kind, object_key("default", item["metadata"]["name"])) is None:
                 registry.create(kind, "default", item)
@@ -83,25 +82,6 @@ class Demo:
         if registry.is_free_cluster_ip(CLUSTER_IP):
             spec["clusterIP"] = CLUSTER_IP
         return {"metadata": {"name": SERVICE_NAME}, "spec": spec}
-
-    def _slice(self, node_name: str) -> Json:
-        return {
-            "metadata": {
-                "name": f"{SERVICE_NAME}-demo",
-                "labels": {"kubernetes.io/service-name": SERVICE_NAME},
-            },
-            "addressType": "IPv4",
-            "ports": [{"port": self.backends[0].port}],
-            "endpoints": [
-                {
-                    "addresses": [backend.address],
-                    "conditions": {"ready": True, "serving": True, "terminating": False},
-                    "targetRef": {"kind": "Pod", "namespace": "default", "name": backend.name},
-                    "nodeName": node_name,
-                }
-                for backend in self.backends
-            ],
-        }
 
 
 def _pod(backend: Backend, node_name: str) -> Json:

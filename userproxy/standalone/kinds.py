@@ -12,6 +12,7 @@ from types import MappingProxyType
 import msgspec
 
 from userproxy.standalone.objects import Json, name_of, namespace_of
+from userproxy.standalone.probes.declared import unsupported
 from userproxy.standalone.resources import (
     endpoints,
     endpointslice,
@@ -135,6 +136,7 @@ POD = Kind(
     shape=pod.SHAPE,
     default=pod.fill_defaults,
     check=lambda item, _old: pod.check(item),
+    warn=unsupported,
     selectable={
         **DEFAULT_SELECTABLE,
         "spec.nodeName": lambda item: str(item["spec"].get("nodeName", "")),

@@ -2,7 +2,7 @@
 
 Owns reading files and what came from them: what leaves the files leaves the store, and nothing else does. A file that
 cannot be read changes nothing; its earlier objects stay. Objects deleted through the API stay deleted until their text
-in the file changes.
+in the file changes. What came from the files is noted in the store, so all this holds across restarts too.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ _DEBOUNCE = 0.1
 _RESCAN = 30.0
 """Seconds between looks without a notice, for file systems that send none."""
 _STRICT = WriteOptions(field_validation="Strict", manager="userproxy-manifests")
+
+_NOTES = "manifests/"
+"""Begins the names of our notes in the store."""
 
 Identity = tuple[str, str]
 """Resource (plural and group) and key of an object."""
@@ -134,10 +137,18 @@ class _File(msgspec.Struct):
 
 
 class _Applied(msgspec.Struct, frozen=True):
-    """What was stored for an object of the files."""
+    """What was stored for an object of the files; `file` is the name of the file it stood in."""
 
+    resource: str
+    key: str
     body: Json
     uid: str
+    file: str
+
+    @property
+    def note(self) -> str:
+        """Name of the note in the store."""
+        return f"{_NOTES}{self.resource}/{self.key}"
 
 
 class ManifestDirectory:
@@ -153,7 +164,9 @@ class ManifestDirectory:
         self._directory = directory
         self._registry = registry
         self._files: dict[Path, _File] = {}
-        self._applied: dict[Identity, _Applied] = {}
+        noted = registry.store.notes(_NOTES).values()
+        known = [msgspec.convert(note, _Applied) for note in noted]
+        self._applied: dict[Identity, _Applied] = {(each.resource, each.key): each for each in known}
         self._reported: dict[str, str] = {}
         self._changed = asyncio.Event()
 
@@ -215,8 +228,12 @@ class ManifestDirectory:
 
     def _prune(self, wanted: dict[Identity, Manifest]) -> None:
         kinds = {kind.resource: kind for kind in KINDS}
+        unread = {path.name for path, file in self._files.items() if file.problem}
         for identity in [identity for identity in self._applied if identity not in wanted]:
+            if self._applied[identity].file in unread:
+                continue  # what a bad file held is not known since the last start
             applied = self._applied.pop(identity)
+            self._registry.store.note(applied.note, None)
             kind, key = kinds[identity[0]], identity[1]
             present = self._registry.store.get(kind, key)
             # another object of the same name, made through the API, is not ours to delete
@@ -233,6 +250,8 @@ class ManifestDirectory:
         """Store an object whose text is new; returns what is wrong with it."""
         applied = self._applied.get(manifest.identity)
         if applied is not None and applied.body == manifest.body:
+            if applied.file != manifest.file.name:
+                self._note(msgspec.structs.replace(applied, file=manifest.file.name))
             return ""
         kind, namespace, name = manifest.kind, manifest.namespace, manifest.name
         try:
@@ -242,10 +261,17 @@ class ManifestDirectory:
                 written = self._registry.replace(kind, namespace, name, manifest.body, _STRICT)
         except Refusal as refused:
             causes = (refused.details or {}).get("causes", [])
-            return str(manifest.fault(refused.field, causes[0]["message"] if causes else str(refused)))
-        self._applied[manifest.identity] = _Applied(manifest.body, written.item["metadata"]["uid"])
+            # the only other object that a write asks for is the namespace
+            field = refused.field or ("metadata.namespace" if refused.code == 404 else "")
+            return str(manifest.fault(field, causes[0]["message"] if causes else str(refused)))
+        uid = written.item["metadata"]["uid"]
+        self._note(_Applied(*manifest.identity, manifest.body, uid, manifest.file.name))
         log.debug("applied %s %s from %s", kind.kind, object_key(namespace, name), manifest.file)
         return ""
+
+    def _note(self, applied: _Applied) -> None:
+        self._applied[applied.resource, applied.key] = applied
+        self._registry.store.note(applied.note, msgspec.to_builtins(applied))
 
     async def run(self) -> None:
         """Follow changes of the files until cancelled; what is wrong is logged once."""

@@ -1,23 +1,29 @@
 """The HTTP server of the standalone Kubernetes API: one socket, one handler, from the guard to the answer.
 
 Owns listening, the order of checks and the mapping of refusals to answers. Requests on objects go to `api`, documents
-about the server come from `discovery`. Without tokens: whoever reaches the address may do everything.
+about the server come from `discovery`. Without a token whoever reaches the address may do everything.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import hashlib
 import logging
+import os
 import socket
+import ssl
 import uuid
+import zlib
+from pathlib import Path
 
 from aiohttp import web
 
 from userproxy.errors import ListenError, UsageError
 from userproxy.standalone import discovery, openapi, statuses, wire
 from userproxy.standalone.api import Api, ApiLimits, answer
+from userproxy.standalone.authorization import TokenCheck
 from userproxy.standalone.guard import HostGuard
 from userproxy.standalone.objects import Json
 from userproxy.standalone.registry import Registry
@@ -30,6 +36,11 @@ LARGEST_BODY = 3 * 1024 * 1024
 _SHUTDOWN_SECONDS = 2.0
 """How long running requests may take when the server stops."""
 
+UNIX = "unix:"
+"""Begins a bind address that is the path of a unix socket."""
+_LARGE_ANSWER = 128 * 1024
+"""Bytes from which on an answer is packed for clients that take gzip, as at a real server."""
+_FAST_GZIP = (1, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
 PLAIN_NOT_FOUND = "404 page not found\n"
 
 
@@ -43,7 +54,12 @@ def parse_bind_address(text: str) -> tuple[str, int]:
 
 
 def open_listener(bind_address: str) -> socket.socket:
-    """Return a listening socket. Raises UsageError for a bad address, ListenError when it cannot be had."""
+    """Return a listening socket for `host:port` or `unix:/path`.
+
+    Raises UsageError for a bad address, ListenError when it cannot be had.
+    """
+    if bind_address.startswith(UNIX):
+        return _open_unix(bind_address)
     host, port = parse_bind_address(bind_address)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -54,6 +70,33 @@ def open_listener(bind_address: str) -> socket.socket:
         return socket.create_server(address[:2], family=family, backlog=1024)
     except OSError as fault:
         raise ListenError(_listen_text(bind_address, fault)) from fault
+
+
+def _open_unix(bind_address: str) -> socket.socket:
+    path = Path(bind_address.removeprefix(UNIX))
+    if not path.is_absolute() or len(os.fsencode(path)) > 107:
+        raise UsageError(
+            f"API bind address {bind_address!r}: give unix:/path, absolute and of at most 107 bytes"
+        )
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    former = os.umask(0o177)  # from its first moment on nobody else may connect
+    try:
+        if path.is_socket() and not _answers(path):
+            path.unlink()
+        listener.bind(str(path))
+        listener.listen(1024)
+    except OSError as fault:
+        listener.close()
+        raise ListenError(_listen_text(bind_address, fault)) from fault
+    finally:
+        os.umask(former)
+    return listener
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(str(path)) != errno.ECONNREFUSED
 
 
 def _listen_text(bind_address: str, fault: OSError) -> str:
@@ -69,13 +112,30 @@ def _listen_text(bind_address: str, fault: OSError) -> str:
 class ApiServer:
     """Serves a registry over HTTP on a listening socket, which it closes in the end."""
 
-    def __init__(self, registry: Registry, listener: socket.socket, limits: ApiLimits | None = None) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        listener: socket.socket,
+        limits: ApiLimits | None = None,
+        *,
+        token: str = "",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """`token` is what requests must show, empty for nothing; with `tls` it speaks HTTPS."""
         self._api = Api(registry, limits or ApiLimits())
         self._listener = listener
-        host, port = listener.getsockname()[:2]
-        shown = f"[{host}]" if ":" in host else host
-        self.address = f"{shown}:{port}"
+        self._tls = tls
+        self._socket_path: Path | None = None
+        host = "localhost"
+        if listener.family == socket.AF_UNIX:
+            self._socket_path = Path(listener.getsockname())
+            self.address = f"{UNIX}{self._socket_path}"
+        else:
+            host, port = listener.getsockname()[:2]
+            shown = f"[{host}]" if ":" in host else host
+            self.address = f"{shown}:{port}"
         self._guard = HostGuard(host)
+        self._token = TokenCheck(token)
         self._runner: web.AppRunner | None = None
 
     @property
@@ -97,7 +157,7 @@ class ApiServer:
             shutdown_timeout=_SHUTDOWN_SECONDS,
         )
         await self._runner.setup()
-        await web.SockSite(self._runner, self._listener).start()
+        await web.SockSite(self._runner, self._listener, ssl_context=self._tls).start()
         log.debug("API server listens at %s", self.address)
 
     async def stop(self) -> None:
@@ -106,15 +166,21 @@ class ApiServer:
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
+        path, self._socket_path = self._socket_path, None
+        if path is not None:
+            path.unlink(missing_ok=True)
         self._listener.close()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         form = wire.Format()
         try:
             refusal = self._guard.check(request.headers.get("Host", ""), request.headers.get("Origin"))
+            refusal = refusal or self._token.check(
+                request.method, request.path, request.query, request.headers.get("Authorization", "")
+            )
             if refusal is not None:
                 raise refusal
-            response = await self._answer(request)
+            response = await _packed(request, await self._answer(request))
         except statuses.Refusal as refused:
             with contextlib.suppress(statuses.Refusal):
                 form = _format(request)
@@ -169,6 +235,33 @@ def _cacheable(document: Json, content_type: str) -> web.Response:
     body = wire.encode(document) + b"\n"
     headers = {"Content-Type": content_type, "Etag": f'"{hashlib.sha512(body).hexdigest().upper()}"'}
     return web.Response(body=body, headers={**headers, "Cache-Control": "public", "Vary": "Accept"})
+
+
+async def _packed(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+    """Return an answer packed with gzip when it is large and the client takes that."""
+    body = response.body if isinstance(response, web.Response) else None
+    if not isinstance(body, bytes) or len(body) < _LARGE_ANSWER or not _takes_gzip(request):
+        return response
+
+    def pack() -> bytes:
+        packer = zlib.compressobj(*_FAST_GZIP)
+        return packer.compress(body) + packer.flush()
+
+    # beside the loop: packing 10,000 Services takes 50 ms
+    packed = web.Response(
+        status=response.status, body=await asyncio.to_thread(pack), headers=response.headers
+    )
+    packed.headers["Content-Encoding"] = "gzip"
+    packed.headers.setdefault("Vary", "Accept-Encoding")
+    return packed
+
+
+def _takes_gzip(request: web.Request) -> bool:
+    for clause in request.headers.get("Accept-Encoding", "").split(","):
+        coding, _semicolon, quality = clause.partition(";")
+        if coding.strip().lower() == "gzip":
+            return quality.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False
 
 
 def _format(request: web.Request) -> wire.Format:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from typing import Any
 
 from userproxy.standalone.objects import Json
 from userproxy.standalone.resources.metadata import TARGET_REF, check_metadata, dns_label, top_level
@@ -50,6 +49,9 @@ SHAPE = top_level(
     ),
 )
 
+_AddressKey = tuple[str, str]
+_PortKey = tuple[str, int, str, str]
+
 
 def fill_defaults(item: Json) -> None:
     """Fill in what the user left out and bring the subsets into their canonical order; changes `item`."""
@@ -62,45 +64,51 @@ def fill_defaults(item: Json) -> None:
 
 
 def repack(subsets: Iterable[Json]) -> list[Json]:
-    """Return subsets in which each address stands once for each set of ports, all in a fixed order."""
-    ports_of: dict[tuple[Any, ...], dict[tuple[Any, ...], Json]] = {}
+    """Return subsets in which each port stands once with all its addresses; ports with equal addresses share a subset.
+
+    An address that is both ready and not ready for a port is not ready.
+    """
+    addresses: dict[_AddressKey, Json] = {}
+    ports: dict[_PortKey, Json] = {}
+    ready: dict[_PortKey, dict[_AddressKey, bool]] = {}
     for subset in subsets:
-        for field in ("addresses", "notReadyAddresses"):
-            for address in subset.get(field, []):
-                identity = (
-                    address["ip"],
-                    address.get("targetRef", {}).get("uid", ""),
-                    field,
-                    address.get("hostname", ""),
-                )
-                entry = ports_of.setdefault(identity, {})
-                entry[()] = address
-                for port in subset.get("ports", []):
-                    entry[
-                        (port.get("name", ""), port["port"], port["protocol"], port.get("appProtocol", ""))
-                    ] = port
-    grouped: dict[tuple[Any, ...], Json] = {}
-    for identity, entry in ports_of.items():
-        address, ports = entry[()], {key: port for key, port in entry.items() if key}
-        subset = grouped.setdefault(tuple(sorted(ports)), {"ports": [ports[key] for key in sorted(ports)]})
-        subset.setdefault(identity[2], []).append(address)
-    return [_sorted_subset(grouped[key]) for key in sorted(grouped)]
+        for port in subset.get("ports") or [{}]:
+            port_key = _port_key(port)
+            ports.setdefault(port_key, port)
+            states = ready.setdefault(port_key, {})
+            for field in ("addresses", "notReadyAddresses"):
+                for address in subset.get(field, []):
+                    key = _address_key(address)
+                    addresses.setdefault(key, address)
+                    states[key] = states.get(key, True) and field == "addresses"
+    grouped: dict[tuple[tuple[_AddressKey, bool], ...], list[_PortKey]] = {}
+    for port_key in sorted(ready):
+        grouped.setdefault(tuple(sorted(ready[port_key].items())), []).append(port_key)
+    return [
+        _subset(states, [ports[key] for key in port_keys if ports[key]], addresses)
+        for states, port_keys in grouped.items()
+    ]
 
 
-def _sorted_subset(subset: Json) -> Json:
-    result: Json = {}
-    for field in ("addresses", "notReadyAddresses"):
-        if subset.get(field):
-            result[field] = sorted(subset[field], key=_address_order)
-    if subset["ports"]:
-        result["ports"] = subset["ports"]
-    return result
+def _subset(
+    states: tuple[tuple[_AddressKey, bool], ...], ports: list[Json], addresses: dict[_AddressKey, Json]
+) -> Json:
+    found = {
+        "addresses": [addresses[key] for key, is_ready in states if is_ready],
+        "notReadyAddresses": [addresses[key] for key, is_ready in states if not is_ready],
+        "ports": ports,
+    }
+    return {field: value for field, value in found.items() if value}
 
 
-def _address_order(address: Json) -> tuple[Any, ...]:
-    text = address["ip"]
-    packed = ipaddress.ip_address(text).packed.rjust(16, b"\0") if is_address(text) else text.encode()
-    return (packed, address.get("targetRef", {}).get("uid", ""))
+def _address_key(address: Json) -> _AddressKey:
+    """Return the identity of an address, which is its place in the order too: a real server compares the texts."""
+    return (address["ip"], address.get("targetRef", {}).get("uid", ""))
+
+
+def _port_key(port: Json) -> _PortKey:
+    number = port.get("port", -1)
+    return (port.get("name", ""), number, port.get("protocol", "TCP"), port.get("appProtocol", ""))
 
 
 def check(item: Json) -> list[Cause]:

@@ -1,0 +1,77 @@
+"""A Service without Kubernetes from its manifest to its end: Pod declared, probed, carried to, lost, back, Service deleted."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.test_standalone import API, standalone
+from tests.e2e.waiting import until
+from tests.netns import Namespace, needs_netns, needs_programs
+
+pytestmark = [pytest.mark.netns, needs_netns, needs_programs("nft", "setpriv", "curl")]
+
+MANIFEST = """
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec:
+  clusterIP: 10.96.7.7
+  selector: {app: web}
+  ports: [{port: 80, targetPort: http}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web-1, labels: {app: web}}
+spec:
+  containers:
+  - name: web
+    ports: [{name: http, containerPort: 8080}]
+    readinessProbe: {httpGet: {port: http, path: /}, periodSeconds: 1, failureThreshold: 1}
+status: {phase: Running, podIP: 127.0.9.1}
+"""
+SLICES = f"{API}/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
+
+
+def start_server(home: Namespace, folder: Path) -> subprocess.Popen[str]:
+    return home.start(
+        *(sys.executable, "-m", "http.server", "--bind", "127.0.9.1", "--directory", str(folder), "8080"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def test_from_the_manifest_to_the_end(tmp_path: Path) -> None:
+    manifests, site = tmp_path / "manifests", tmp_path / "site"
+    manifests.mkdir()
+    site.mkdir()
+    (site / "index.html").write_text("here")
+    (manifests / "web.yaml").write_text(MANIFEST)
+    with standalone(tmp_path, "--manifests", str(manifests)) as demo:
+        until(lambda: "Stop: Ctrl-C" in demo.output, 20)
+
+        def answer() -> str:
+            return demo.curl("--max-time", "1", "http://10.96.7.7/")
+
+        def ready() -> list[bool]:
+            items = json.loads(demo.curl(SLICES))["items"]
+            return [entry["conditions"]["ready"] for item in items for entry in item["endpoints"] or []]
+
+        assert ready() == [False]
+        assert answer() == ""
+        server = start_server(demo.home, site)
+        until(lambda: answer() == "here", 10)
+        server.terminate()
+        server.wait(5)
+        until(lambda: ready() == [False], 10)
+        assert answer() == ""
+        server = start_server(demo.home, site)
+        until(lambda: answer() == "here", 10)
+        (manifests / "web.yaml").unlink()
+        until(lambda: json.loads(demo.curl(SLICES))["items"] == [], 10)
+        until(lambda: answer() == "", 5)
+        assert demo.stop() == 0
