@@ -1,6 +1,7 @@
 """Build hook: with USERPROXY_COMPILE=1 the hot modules of a wheel are compiled by mypyc from the very same source.
 
-Owns the list of those modules. Without the variable, and in editable installs, nothing is compiled and the wheel is pure Python.
+Owns the list of those modules. Without the variable, and in editable installs, nothing is compiled and the wheel is pure
+Python.
 """
 
 from __future__ import annotations
