@@ -52,10 +52,10 @@ def test_help_of_a_command_lists_every_setting_and_an_example(command: str) -> N
         ),
         (["run", "--workers", "many"], 2, "--workers: 'many' is neither a number nor auto"),
         (["run", "--master", "localhost"], 2, "--master: 'localhost' is not a URL"),
-        (["run", "--kubeconfig", "/nonexistent", "--capture", "none"], 2, "/nonexistent"),
-        (["standalone", "--manifests", "/nonexistent", "--capture", "none"], 2, "/nonexistent"),
+        (["run", "--kubeconfig", "/nonexistent", "--capture", "loopback"], 2, "/nonexistent"),
+        (["standalone", "--manifests", "/nonexistent", "--capture", "loopback"], 2, "/nonexistent"),
         (
-            ["run", "--healthz-bind-address", "x:y", "--capture", "none", "--master", "http://127.0.0.1:9"],
+            ["run", "--healthz-bind-address", "x:y", "--capture", "loopback", "--master", "http://127.0.0.1:9"],
             2,
             "x:y",
         ),
