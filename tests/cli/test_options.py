@@ -55,7 +55,15 @@ def test_help_of_a_command_lists_every_setting_and_an_example(command: str) -> N
         (["run", "--kubeconfig", "/nonexistent", "--capture", "loopback"], 2, "/nonexistent"),
         (["standalone", "--manifests", "/nonexistent", "--capture", "loopback"], 2, "/nonexistent"),
         (
-            ["run", "--healthz-bind-address", "x:y", "--capture", "loopback", "--master", "http://127.0.0.1:9"],
+            [
+                "run",
+                "--healthz-bind-address",
+                "x:y",
+                "--capture",
+                "loopback",
+                "--master",
+                "http://127.0.0.1:9",
+            ],
             2,
             "x:y",
         ),
