@@ -75,6 +75,5 @@ def _create() -> None:
     shutil.rmtree(VENV, ignore_errors=True)
     package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
     ensure_packages({"no program of this name": package}, "virtual environment")
-    result = subprocess.run([sys.executable, "-m", "venv", VENV], check=False, capture_output=True, text=True)
-    if result.returncode:
-        sys.exit(f"cannot create {VENV}: {result.stdout.strip() or result.stderr.strip()}; install {package}")
+    if subprocess.run([sys.executable, "-m", "venv", VENV], check=False, capture_output=True).returncode:
+        sys.exit(f"cannot create {VENV} with {sys.executable}: install the package {package}, then try again")
