@@ -198,6 +198,19 @@ async def test_a_port_in_use_is_named_and_taken_when_it_becomes_free(monkeypatch
         assert loop.reconciler.warnings(name("web")) == ()
 
 
+async def test_a_service_that_goes_while_its_port_is_in_use_leaves_no_failure(monkeypatch) -> None:
+    monkeypatch.setattr(reconcile, "RETRY_SECONDS", (60.0,))
+    async with running("route") as loop:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            number = taken.getsockname()[1]
+            loop.reconciler.feed(services(service("web", "127.0.0.1", ports={"": number})))
+            loop.reconciler.feed(slices())
+            await until(lambda: bool(loop.reconciler.failures))
+            loop.reconciler.feed(services(removed=("web",)))
+            await until(lambda: not loop.reconciler.failures)
+            assert loop.reconciler.running.ports == {}
+
+
 async def test_a_contended_frontend_is_warned_about_once_and_handed_over(caplog) -> None:
     async with running() as loop:
         loop.reconciler.feed(WEB)

@@ -137,6 +137,17 @@ class Reconciler:
         touched = self.table.take()
         step = plan(self.running, touched, self._settings)
         self._warn(list(touched), step)
+        # Most Services a flood touches want what they have: no worker and no kernel need hear of it.
+        failed = {} if step.empty else await self._carry_out(step)
+        again = self.running.record(step, failed)
+        if again:
+            self.table.touch(again)
+            self._wake.set()
+        if not self.capture_error:
+            self._applied(started)
+
+    async def _carry_out(self, step: Plan) -> dict[ListenerSpec, str]:
+        """Take the steps of a plan in order; returns the listeners that could not be opened, and why."""
         opened = await self._plane.open(step.open, step.serve)
         self.listening.update(opened.addresses)
         self._note_failures(step, opened.failures)
@@ -144,13 +155,7 @@ class Reconciler:
         await self._plane.close(step.close, step.forget)
         for spec in step.close:
             self.listening.pop(spec, None)
-            self.failures.pop(spec, None)
-        again = self.running.record(step, opened.failures)
-        if again:
-            self.table.touch(again)
-            self._wake.set()
-        if not self.capture_error:
-            self._applied(started)
+        return opened.failures
 
     async def _capture_change(self, step: Plan) -> None:
         remove = [self._entries.pop(frontend) for frontend in step.release if frontend in self._entries]
@@ -201,8 +206,9 @@ class Reconciler:
         self._repair_at = self._clock() + self._next_retry()
 
     def _note_failures(self, step: Plan, failures: dict[ListenerSpec, str]) -> None:
-        for spec in step.open:
-            self.failures.pop(spec, None)
+        # A plan names every listener that its Service ports want, so what failed for them before is answered by it.
+        planned = {port.serving.key for port in step.record}.union(step.forget)
+        self.failures = {spec: text for spec, text in self.failures.items() if spec.key not in planned}
         for spec, reason in failures.items():
             log.warning("%s; tried again until it works", reason)
             self.failures[spec] = reason
