@@ -119,7 +119,6 @@ class Agent:
     async def _settle(self) -> None:
         """After the first plan: say so, and keep the garbage collector away from what stays for ever."""
         await self.reconciler.ready.wait()
-        self._latch.reached(StartStep.LISTED)
         self._latch.reached(StartStep.LISTENING)
         gc.collect()
         gc.freeze()

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.dataplane.rig import until
 from tests.standalone.conftest import Client, serving
 from tests.standalone.controllers.scenes import pod, ready_addresses, service, stored
 from userproxy.standalone.deletion import DeleteOptions
@@ -26,12 +27,6 @@ def on_node(made: dict) -> dict:
     return made
 
 
-async def until(holds) -> None:
-    async with asyncio.timeout(20):
-        while not holds():
-            await asyncio.sleep(0.02)
-
-
 async def test_slices_follow_pods_and_a_signal_ends_it(api: Client) -> None:
     registry = api.registry
     registry.create(NODE, "", {"metadata": {"name": "n1"}})
@@ -47,12 +42,12 @@ async def test_slices_follow_pods_and_a_signal_ends_it(api: Client) -> None:
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        await until(lambda: ready_addresses(registry) == ["10.0.0.1"])
-        await until(lambda: len(stored(registry, ENDPOINTS)) == 1)
+        await until(lambda: ready_addresses(registry) == ["10.0.0.1"], 20)
+        await until(lambda: len(stored(registry, ENDPOINTS)) == 1, 20)
         registry.create(POD, "default", on_node(pod("b", "10.0.0.2")))
-        await until(lambda: ready_addresses(registry) == ["10.0.0.1", "10.0.0.2"])
+        await until(lambda: ready_addresses(registry) == ["10.0.0.1", "10.0.0.2"], 20)
         registry.delete(POD, "default", "a", DeleteOptions(grace=0))
-        await until(lambda: ready_addresses(registry) == ["10.0.0.2"])
+        await until(lambda: ready_addresses(registry) == ["10.0.0.2"], 20)
         process.send_signal(signal.SIGTERM)
         _, errors = await asyncio.wait_for(process.communicate(), 20)
     finally:

@@ -41,13 +41,7 @@ class Rig:
 
     async def connect(self) -> socket.socket:
         """Return a client connection."""
-        sock = client_socket()
-        try:
-            await asyncio.get_running_loop().sock_connect(sock, self.address)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+        return await connect(self.address)
 
     @property
     def counters(self) -> PortCounters:
@@ -126,6 +120,17 @@ def client_socket() -> socket.socket:
     """A non-blocking TCP socket."""
     sock = socket.socket()
     sock.setblocking(False)
+    return sock
+
+
+async def connect(address: Address) -> socket.socket:
+    """Return a connection to `address`."""
+    sock = client_socket()
+    try:
+        await asyncio.get_running_loop().sock_connect(sock, address)
+    except BaseException:
+        sock.close()
+        raise
     return sock
 
 

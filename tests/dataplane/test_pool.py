@@ -18,7 +18,7 @@ from tests.build import key
 from tests.dataplane.rig import (
     KEY,
     answering,
-    client_socket,
+    connect,
     echo,
     endpoint,
     named,
@@ -44,13 +44,7 @@ class Running:
         self.address = address
 
     async def connect(self) -> socket.socket:
-        sock = client_socket()
-        try:
-            await asyncio.get_running_loop().sock_connect(sock, self.address)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+        return await connect(self.address)
 
     async def ask(self) -> bytes:
         """Return the answer on one connection."""

@@ -18,7 +18,6 @@ from userproxy.admin.wallclock import WallClock
 from userproxy.core.addresses import BindAddress
 from userproxy.core.health import HealthVerdict
 from userproxy.core.status import FAMILY_NAMES
-from userproxy.model import Address
 
 HEALTHZ_SETTING = "--healthz-bind-address"
 HEALTHZ_PORT = 10256
@@ -42,26 +41,13 @@ class _HealthBody(msgspec.Struct, rename="camel"):
     status: dict[str, _FamilyBody] | msgspec.UnsetType
 
 
-class HealthServer:
+class HealthServer(HttpServer):
     """Answers probes from `sources`; counts its answers in `sources.answers`."""
 
     def __init__(self, bind: BindAddress | None, sources: Sources, limits: Limits | None = None) -> None:
+        super().__init__(bind, HEALTHZ_SETTING, self._answer, limits or Limits())
         self._sources = sources
         self._clock = WallClock()
-        self._http = HttpServer(bind, HEALTHZ_SETTING, self._answer, limits or Limits())
-
-    @property
-    def address(self) -> Address | None:
-        """Where it listens; None while it does not."""
-        return self._http.address
-
-    async def start(self) -> None:
-        """Listen and answer; meant to be called before anything is listed. Raises ListenError."""
-        await self._http.start()
-
-    async def stop(self) -> None:
-        """Stop listening; answers under way get a second."""
-        await self._http.stop()
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:
         if request.path == "/healthz":

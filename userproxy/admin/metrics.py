@@ -22,7 +22,6 @@ from userproxy.admin.sources import Sources
 from userproxy.admin.status import status_pieces
 from userproxy.admin.wallclock import WallClock
 from userproxy.core.addresses import BindAddress, is_local_host_header
-from userproxy.model import Address
 
 METRICS_SETTING = "--metrics-bind-address"
 METRICS_PORT = 10249
@@ -30,10 +29,11 @@ METRICS_PORT = 10249
 _METHODS = ("GET", "HEAD")
 
 
-class MetricsServer:
+class MetricsServer(HttpServer):
     """Shows what `sources` say."""
 
     def __init__(self, bind: BindAddress | None, sources: Sources, limits: Limits | None = None) -> None:
+        super().__init__(bind, METRICS_SETTING, self._answer, limits or Limits())
         self._sources = sources
         self._clock = WallClock()
         self._exporter = Exporter(sources, self._clock)
@@ -45,20 +45,6 @@ class MetricsServer:
             "/status": self._status,
             "/healthz": self._healthz,
         }
-        self._http = HttpServer(bind, METRICS_SETTING, self._answer, limits or Limits())
-
-    @property
-    def address(self) -> Address | None:
-        """Where it listens; None while it does not."""
-        return self._http.address
-
-    async def start(self) -> None:
-        """Listen and answer. Raises ListenError."""
-        await self._http.start()
-
-    async def stop(self) -> None:
-        """Stop listening; answers under way get a second."""
-        await self._http.stop()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         host = request.headers.get("Host")

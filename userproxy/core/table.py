@@ -25,8 +25,6 @@ from userproxy.model import (
     family_of,
 )
 
-RESOURCES = frozenset({"services", "endpointslices", "nodes"})
-
 
 class ServiceTable:
     """All Services and EndpointSlices by key, and the set of Services touched since `take` was last called."""

@@ -206,9 +206,7 @@ class Acceptor:
         if connection.port.parked:
             self._admit(connection.port)
         if self._parked and not self.full():
-            parked, self._parked = self._parked, []
-            for listener in parked:
-                listener.register()
+            self._parked = wake(self._parked)
         if self._idle is not None and not self.connections:
             self._idle()
 
@@ -251,10 +249,15 @@ class Acceptor:
     def _admit(self, port: Port) -> None:
         """Wake the listeners of `port` when its limit allows."""
         if port.parked and not port.full():
-            parked, port.parked = port.parked, []
-            for listener in parked:
-                listener.register()
+            port.parked = wake(port.parked)
 
     def _rested(self, listener: Listener) -> None:
         if listener.spec in self.listeners:
             listener.register()
+
+
+def wake(parked: Iterable[Listener]) -> list[Listener]:
+    """Let `parked` listeners take connections again; returns those that still rest: none."""
+    for listener in parked:
+        listener.register()
+    return []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import _socket
 import errno
 import select
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from userproxy.core.counters import DIAL_BUCKETS, PortCounters
@@ -231,11 +232,7 @@ class Connection:
         counters = self.counters
         counters.carried += 1
         counters.dial_seconds += seconds
-        buckets = counters.dial_buckets
-        if seconds <= DIAL_BUCKETS[0]:
-            buckets[0] += 1
-        else:
-            buckets[next((i for i, bound in enumerate(DIAL_BUCKETS) if seconds <= bound), -1)] += 1
+        counters.dial_buckets[bisect_left(DIAL_BUCKETS, seconds)] += 1
         self.acceptor.settling.add(self)
         # Clients mostly speak first, so their bytes are mostly there by now; a server that speaks first raises an event.
         if self.client is not None:

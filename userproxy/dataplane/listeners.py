@@ -13,6 +13,8 @@ import errno
 import socket
 from collections.abc import Iterable
 
+import msgspec
+
 from userproxy.core.plan import Serving, Verdict
 from userproxy.dataplane.ports import PortNumbers, local_port_range
 from userproxy.dataplane.sockets import (
@@ -25,6 +27,13 @@ from userproxy.dataplane.sockets import (
 )
 from userproxy.errors import ListenError
 from userproxy.model import Address, ListenerSpec, PortKey
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """Where listeners were opened, and why some were not."""
+
+    addresses: dict[ListenerSpec, Address]
+    failures: dict[ListenerSpec, str]
 
 
 class Listeners:
@@ -52,6 +61,17 @@ class Listeners:
         self._of_port.setdefault(spec.key, set()).add(spec)
         host, port = sock.getsockname()[:2]
         return host, port
+
+    def open_all(self, specs: Iterable[ListenerSpec]) -> Opened:
+        """Open the sockets of `specs`; those that fail are reported, not raised."""
+        addresses: dict[ListenerSpec, Address] = {}
+        failures: dict[ListenerSpec, str] = {}
+        for spec in specs:
+            try:
+                addresses[spec] = self.open(spec)
+            except ListenError as error:
+                failures[spec] = str(error)
+        return Opened(addresses, failures)
 
     def silence(self, servings: Iterable[Serving]) -> None:
         """Stop clients of Service ports that lost their last endpoint. To be called before the endpoints are taken away."""

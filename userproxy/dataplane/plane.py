@@ -16,18 +16,10 @@ from userproxy.core.counters import PortCounters
 from userproxy.core.plan import Serving, Verdict
 from userproxy.dataplane.acceptor import Acceptor
 from userproxy.dataplane.limits import descriptor_limit
-from userproxy.dataplane.listeners import Listeners
+from userproxy.dataplane.listeners import Listeners, Opened
 from userproxy.dataplane.reactor import Reactor
 from userproxy.dataplane.sockets import SocketSettings
-from userproxy.errors import ListenError
-from userproxy.model import Address, ListenerSpec, PortKey
-
-
-class Opened(msgspec.Struct, frozen=True):
-    """Where listeners were opened, and why some were not."""
-
-    addresses: dict[ListenerSpec, Address]
-    failures: dict[ListenerSpec, str]
+from userproxy.model import ListenerSpec, PortKey
 
 
 class PlaneSettings(msgspec.Struct, frozen=True):
@@ -65,16 +57,10 @@ class LocalPlane:
                 self._unlisten(serving.key)
         self._acceptor.serve(servings)
         self._listeners.admit(servings)
-        addresses: dict[ListenerSpec, Address] = {}
-        failures: dict[ListenerSpec, str] = {}
-        for spec in specs:
-            try:
-                addresses[spec] = self._listeners.open(spec)
-            except ListenError as error:
-                failures[spec] = str(error)
-        for key in {spec.key for spec in addresses} | {serving.key for serving in servings}:
+        opened = self._listeners.open_all(specs)
+        for key in {spec.key for spec in opened.addresses} | {serving.key for serving in servings}:
             self._listen(key)
-        return Opened(addresses, failures)
+        return opened
 
     async def close(self, specs: Sequence[ListenerSpec], keys: Sequence[PortKey]) -> None:
         """Close listeners and forget Service ports; connections already open go on."""

@@ -10,12 +10,12 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from userproxy.core.counters import PortCounters
 from userproxy.core.plan import Serving, Verdict
-from userproxy.dataplane.listeners import Listeners
-from userproxy.dataplane.plane import Opened, PlaneSettings
+from userproxy.dataplane.listeners import Listeners, Opened
+from userproxy.dataplane.plane import PlaneSettings
 from userproxy.dataplane.wire import (
     MAX_DESCRIPTORS,
     Forget,
@@ -25,8 +25,7 @@ from userproxy.dataplane.wire import (
     Unlisten,
 )
 from userproxy.dataplane.worker_link import WorkerLink
-from userproxy.errors import ListenError
-from userproxy.model import Address, ListenerSpec, PortKey
+from userproxy.model import ListenerSpec, PortKey
 
 log = logging.getLogger(__name__)
 
@@ -99,18 +98,12 @@ class WorkerPool:
             await self._confirmed()
         self._listeners.silence(servings)
         self._servings.update((serving.key, serving) for serving in servings)
-        self._tell_servings(servings)
+        self._tell_servings(self.links.values(), servings)
         await self._confirmed()
         self._listeners.admit(servings)
-        addresses: dict[ListenerSpec, Address] = {}
-        failures: dict[ListenerSpec, str] = {}
-        for spec in specs:
-            try:
-                addresses[spec] = self._listeners.open(spec)
-            except ListenError as error:
-                failures[spec] = str(error)
-        self._listen({spec.key for spec in addresses} | {serving.key for serving in servings})
-        return Opened(addresses, failures)
+        opened = self._listeners.open_all(specs)
+        self._listen({spec.key for spec in opened.addresses} | {serving.key for serving in servings})
+        return opened
 
     async def close(self, specs: Sequence[ListenerSpec], keys: Sequence[PortKey]) -> None:
         """Close listeners and forget Service ports; connections already open go on."""
@@ -177,9 +170,7 @@ class WorkerPool:
         link.send(
             Setup(index, self._count, settings.sockets, settings.half_close_timeout, settings.max_connections)
         )
-        servings = list(self._servings.values())
-        for start in range(0, len(servings), SERVE_BATCH):
-            link.send(Serve(tuple(servings[start : start + SERVE_BATCH])))
+        self._tell_servings([link], list(self._servings.values()))
         self._tell_listeners(link, list(self._accepting))
 
     def _lost(self, link: WorkerLink) -> None:
@@ -212,10 +203,10 @@ class WorkerPool:
         if not self._stopping:
             self._start(index)
 
-    def _tell_servings(self, servings: Sequence[Serving]) -> None:
+    def _tell_servings(self, links: Collection[WorkerLink], servings: Sequence[Serving]) -> None:
         for start in range(0, len(servings), SERVE_BATCH):
             message = Serve(tuple(servings[start : start + SERVE_BATCH]))
-            for link in self.links.values():
+            for link in links:
                 link.send(message)
 
     def _listen(self, keys: set[PortKey]) -> None:
