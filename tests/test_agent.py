@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -166,3 +169,37 @@ async def test_workers_are_used_when_asked_for(caplog: pytest.LogCaptureFixture)
             await asyncio.wait_for(made.reconciler.ready.wait(), 10)
             assert len(made.plane.links) == 1
         assert "ready: capture loopback" in caplog.text
+
+
+async def test_systemd_is_told_of_the_start_the_life_and_the_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setenv("WATCHDOG_USEC", "30000")
+        async with FaultyServer() as server:
+            async with running(server, drain_timeout=0.0):
+                first = await asyncio.wait_for(loop.sock_recv(systemd, 4096), 10)
+                assert first.startswith(b"STATUS=not ready: ")
+                assert b"READY=1" not in first
+                told = first
+                while b"READY=1" not in told:
+                    told = await asyncio.wait_for(loop.sock_recv(systemd, 4096), 10)
+                assert told.startswith(b"STATUS=ready: capture loopback, 0 Service ports, 0 connections\n")
+                again = await asyncio.wait_for(loop.sock_recv(systemd, 4096), 10)
+                assert again.endswith(b"READY=1\nWATCHDOG=1")
+            last = again
+            while b"STOPPING=1" not in last:
+                last = systemd.recv(4096)
+            assert last.startswith(b"STATUS=stopping: draining 0 connections\n")
+
+
+async def test_a_proxy_that_does_not_keep_up_gives_the_watchdog_no_sign_of_life() -> None:
+    async with FaultyServer() as server, running(server) as made:
+        await asyncio.wait_for(made.reconciler.ready.wait(), 10)
+        made._health.queued(None, time.monotonic() - 100.0)
+        state = made._service_state()
+    assert not state.alive
+    assert state.status.endswith("; changes wait to be applied for too long")

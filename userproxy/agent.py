@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 
 from userproxy.admin.health import HEALTHZ_PORT, HEALTHZ_SETTING, HealthServer
 from userproxy.admin.metrics import METRICS_PORT, METRICS_SETTING, MetricsServer
 from userproxy.admin.sources import Sources
+from userproxy.admin.systemd import ServiceState, SystemdNotifier
 from userproxy.capture.choose import Capture
 from userproxy.capture.settings import CaptureSettings
 from userproxy.config import Config
@@ -46,6 +48,8 @@ class Agent:
         self._health = SyncHealth()
         self._latch = ReadinessLatch()
         self._started = time.monotonic()
+        self._stopping = False
+        self._systemd = SystemdNotifier(os.environ, os.getpid())
         workers = worker_count(config.workers)
         settings = plane_settings(config)
         self.plane = WorkerPool(settings, workers) if workers else LocalPlane(settings)
@@ -78,10 +82,14 @@ class Agent:
             group.create_task(self.reconciler.run(), name="reconcile")
             group.create_task(self.plane.run(), name="data plane")
             group.create_task(self._settle(), name="settle after start")
+            if self._systemd.wanted:
+                group.create_task(self._keep_systemd_informed(), name="systemd")
 
     async def stop(self, forced: asyncio.Event) -> None:
         """Drain until the deadline or until `forced`, take capture away and stop the servers."""
         self._latch.stopping()
+        self._stopping = True
+        self._systemd.tell(self._service_state())
         async with asyncio.TaskGroup() as group:
             drain = group.create_task(self.plane.drain(self._config.drain_timeout), name="drain")
             hurry = group.create_task(forced.wait(), name="second signal")
@@ -123,6 +131,27 @@ class Agent:
         gc.collect()
         gc.freeze()
         log.info("ready: capture %s, %d Service ports", self.capture_name, len(self.reconciler.running.ports))
+        self._systemd.tell(self._service_state())
+
+    async def _keep_systemd_informed(self) -> None:
+        while True:
+            self._systemd.tell(self._service_state())
+            await asyncio.sleep(self._systemd.interval)
+
+    def _service_state(self) -> ServiceState:
+        """What systemd shows and watches; alive means what /livez means, so that a stuck proxy is restarted by either."""
+        missing = self._readiness()
+        alive = self._verdict(time.monotonic()).healthy
+        if self._stopping:
+            status = f"stopping: draining {self.plane.connections} connections"
+        elif missing:
+            status = "not ready: " + "; ".join(missing)
+        else:
+            ports = len(self.reconciler.running.ports)
+            status = f"ready: capture {self.capture_name}, {ports} Service ports, {self.plane.connections} connections"
+        if not alive:
+            status += "; changes wait to be applied for too long"
+        return ServiceState(ready=not missing, alive=alive, stopping=self._stopping, status=status)
 
     def _sources(self) -> Sources:
         return Sources(
