@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"model", "errors"}),
-    frozenset({"core"}),
+    frozenset({"core", "files"}),
     frozenset({"kube", "capture", "dataplane", "admin", "standalone"}),
     frozenset({"reconcile", "config"}),
     frozenset({"agent"}),

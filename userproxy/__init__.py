@@ -12,6 +12,7 @@ Layers, imports go downward only:
     cli > app > agent > config, reconcile > {kube, capture, dataplane, admin, standalone} > core > model, errors
 
 The edges in braces do not import each other, and core does no input or output, reads no clock and draws no random number.
+Beside core, `files` reads YAML and notices changed files for whoever needs it.
 Reading order: model, core.table, core.topology, core.plan, core.balancer, reconcile, dataplane.connection, agent, app.
 """
 

@@ -15,13 +15,13 @@ from typing import Any
 import msgspec
 
 from userproxy.errors import ManifestError, UsageError
+from userproxy.files.inotify import DirectoryWatch
+from userproxy.files.yamltext import Document, YamlFault, read_documents
 from userproxy.standalone.decoding import WriteOptions
-from userproxy.standalone.inotify import DirectoryWatch
 from userproxy.standalone.kinds import KINDS, NAMESPACE, Kind, by_kind
 from userproxy.standalone.objects import Json, object_key
 from userproxy.standalone.registry import Registry
 from userproxy.standalone.statuses import Refusal
-from userproxy.standalone.yamltext import Document, YamlFault, read_documents
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 import yaml
 
+from userproxy.files.yamltext import YamlFault, read_documents
 from userproxy.standalone.objects import Json
 from userproxy.standalone.statuses import bad_request, not_acceptable, unsupported_media
-from userproxy.standalone.yamltext import YamlFault, read_documents
 
 JSON_TYPE, YAML_TYPE = "application/json", "application/yaml"
 BODY_TYPES = (JSON_TYPE, YAML_TYPE)

@@ -1,4 +1,4 @@
-"""YAML text as JSON values, with the line of every field, for manifests and for request bodies in YAML.
+"""YAML text as JSON values, with the line of every field.
 
 Owns the reading: only what JSON can say is taken, texts that look like dates stay texts, duplicate keys and aliases that
 would blow the document up are refused. Values are built from parser events under a bound of depth, since libyaml's
