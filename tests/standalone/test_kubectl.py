@@ -168,7 +168,7 @@ async def test_what_the_server_says_about_itself(kubectl: Kubectl) -> None:
     resources = await kubectl("api-resources")
     assert {line.split()[0] for line in resources.splitlines()[1:]} == {
         *("endpoints", "endpointslices", "events", "leases", "namespaces"),
-        *("nodes", "pods", "servicecidrs", "services"),
+        *("nodes", "pods", "selfsubjectaccessreviews", "selfsubjectrulesreviews", "servicecidrs", "services"),
     }
     assert "Server Version: v1.36.2" in await kubectl("version")
     assert "Port of the Pods" in await kubectl("explain", "service.spec.ports.targetPort")

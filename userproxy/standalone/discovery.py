@@ -6,7 +6,10 @@ Owns the documents only; all of them come from the table of kinds.
 from __future__ import annotations
 
 from userproxy import __version__
-from userproxy.standalone.kinds import GROUPS, KINDS, Kind
+from userproxy.standalone import reviews
+from userproxy.standalone.authorization import REVIEW_GROUP
+from userproxy.standalone.kinds import GROUPS as STORED_GROUPS
+from userproxy.standalone.kinds import KINDS, Kind
 from userproxy.standalone.objects import Json
 
 HEALTH_PATHS = ("/healthz", "/livez", "/readyz")
@@ -15,6 +18,8 @@ KUBERNETES = "v1.36.2"
 
 _VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 _STATUS_VERBS = ("get", "patch", "update")
+GROUPS = {**STORED_GROUPS, REVIEW_GROUP: ("v1",)}
+"""Versions of each API group, also of those without objects that are stored."""
 
 
 def document(path: str, address: str) -> Json | None:
@@ -80,6 +85,8 @@ def resources(group: str, version: str) -> Json | None:
     for kind in sorted(KINDS, key=lambda each: each.plural):
         if (kind.group, kind.version) == (group, version):
             listed += _resource(kind)
+    if group == REVIEW_GROUP:
+        listed += [_review(*each) for each in reviews.KINDS.items()]
     head: Json = {"kind": "APIResourceList"}
     if group:
         head["apiVersion"] = "v1"
@@ -109,6 +116,16 @@ def _resource(kind: Kind) -> list[Json]:
     return [entry, {**status, "kind": kind.kind, "verbs": list(_STATUS_VERBS)}]
 
 
+def _review(plural: str, kind: str) -> Json:
+    return {
+        "name": plural,
+        "singularName": kind.lower(),
+        "namespaced": False,
+        "kind": kind,
+        "verbs": ["create"],
+    }
+
+
 # ---- aggregated: everything in two documents, as clients since Kubernetes 1.27 ask for it ------------------------
 
 AGGREGATED_TYPE = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
@@ -136,6 +153,8 @@ def _aggregated_group(group: str) -> Json:
     for version in GROUPS[group]:
         found = [kind for kind in KINDS if (kind.group, kind.version) == (group, version)]
         entries = [_aggregated_resource(kind) for kind in sorted(found, key=lambda each: each.plural)]
+        if group == REVIEW_GROUP:
+            entries += [_aggregated_review(*each) for each in reviews.KINDS.items()]
         versions.append({"version": version, "resources": entries, "freshness": "Current"})
     return {"metadata": {"name": group} if group else {}, "versions": versions}
 
@@ -157,3 +176,13 @@ def _aggregated_resource(kind: Kind) -> Json:
         status = {"subresource": "status", "responseKind": response_kind, "verbs": list(_STATUS_VERBS)}
         entry["subresources"] = [status]
     return entry
+
+
+def _aggregated_review(plural: str, kind: str) -> Json:
+    return {
+        "resource": plural,
+        "responseKind": {"group": "", "version": "", "kind": kind},
+        "scope": "Cluster",
+        "singularResource": kind.lower(),
+        "verbs": ["create"],
+    }

@@ -179,6 +179,15 @@ def parse_fields(text: str, kind: Kind) -> tuple[FieldRequirement, ...]:
     return tuple(requirements)
 
 
+def named_by_fields(text: str) -> str:
+    """Return the one name that a field selector allows (`metadata.name=web`), empty when it allows several or is bad."""
+    for part in _split_fields(text[:LONGEST]):
+        found = _FIELD.fullmatch(part)
+        if found is not None and found[1] == "metadata.name" and found[2] != "!=":
+            return _unescaped(found[3])
+    return ""
+
+
 def _split_fields(text: str) -> list[str]:
     parts, current, escaped = [], "", False
     for character in text:

@@ -21,13 +21,14 @@ from pathlib import Path
 from aiohttp import web
 
 from userproxy.errors import ListenError, UsageError
-from userproxy.standalone import discovery, openapi, statuses, wire
-from userproxy.standalone.api import Api, ApiLimits, answer
-from userproxy.standalone.authorization import TokenCheck
+from userproxy.standalone import discovery, openapi, reviews, statuses, wire
+from userproxy.standalone.api import APPLY_PATCH, Api, ApiLimits, answer
+from userproxy.standalone.authorization import Access
 from userproxy.standalone.guard import HostGuard
-from userproxy.standalone.objects import Json
+from userproxy.standalone.objects import Json, object_key
+from userproxy.standalone.rbac import Rules
 from userproxy.standalone.registry import Registry
-from userproxy.standalone.targets import UnknownPath, parse_target
+from userproxy.standalone.targets import Target, UnknownPath, parse_target
 
 log = logging.getLogger(__name__)
 
@@ -120,8 +121,14 @@ class ApiServer:
         *,
         token: str = "",
         tls: ssl.SSLContext | None = None,
+        rules: Rules | None = None,
     ) -> None:
-        """`token` is what requests must show, empty for nothing; with `tls` it speaks HTTPS."""
+        """`token` is what requests must show, empty for nothing; with `tls` it speaks HTTPS.
+
+        With `rules` every request has only the rights that they give. Several servers may serve one registry, so that one
+        writes with all rights what another one's clients read with few.
+        """
+        self._registry = registry
         self._api = Api(registry, limits or ApiLimits())
         self._listener = listener
         self._tls = tls
@@ -135,7 +142,7 @@ class ApiServer:
             shown = f"[{host}]" if ":" in host else host
             self.address = f"{shown}:{port}"
         self._guard = HostGuard(host)
-        self._token = TokenCheck(token)
+        self._access = Access(token, rules)
         self._runner: web.AppRunner | None = None
 
     @property
@@ -175,7 +182,7 @@ class ApiServer:
         form = wire.Format()
         try:
             refusal = self._guard.check(request.headers.get("Host", ""), request.headers.get("Origin"))
-            refusal = refusal or self._token.check(
+            refusal = refusal or self._access.check(
                 request.method, request.path, request.query, request.headers.get("Authorization", "")
             )
             if refusal is not None:
@@ -207,9 +214,13 @@ class ApiServer:
         if path in discovery.HEALTH_PATHS:
             return web.Response(text="ok")
         form = _format(request)
+        if path.startswith(reviews.PATH) and path.removeprefix(reviews.PATH) in reviews.KINDS:
+            return await self._review(request, form)
         about = self._about(request, path, form)
         if about is None:
-            return await self._api.handle(request, parse_target(path), form)
+            target = parse_target(path)
+            self._check_creation(request, target)
+            return await self._api.handle(request, target, form)
         if request.method != "GET":
             raise statuses.method_not_allowed()
         if (
@@ -218,6 +229,29 @@ class ApiServer:
         ):
             return web.Response(status=304, headers=about.headers)
         return about
+
+    async def _review(self, request: web.Request, form: wire.Format) -> web.Response:
+        if request.method != "POST":
+            raise statuses.method_not_allowed()
+        resource = request.path.removeprefix(reviews.PATH)
+        content_type = request.headers.get("Content-Type", "")
+        body = wire.read_body(await request.read(), content_type, reviews.KINDS[resource])
+        return answer(reviews.review(resource, body, self._access), form, 201)
+
+    def _check_creation(self, request: web.Request, target: Target) -> None:
+        """Refuse a PUT or an apply of what is not there to those who may not create it. Raises Refusal (403)."""
+        kind = target.kind
+        creates = (
+            kind.put_creates
+            if request.method == "PUT"
+            else request.headers.get("Content-Type") == APPLY_PATCH
+        )
+        if request.method not in ("PUT", "PATCH") or not creates or target.subresource:
+            return
+        if self._registry.store.get(kind, object_key(target.namespace, target.name)) is None:
+            refusal = self._access.check_creation(target)
+            if refusal is not None:
+                raise refusal
 
     def _about(self, request: web.Request, path: str, form: wire.Format) -> web.Response | None:
         """Return the answer at a path that tells about the server itself, None for any other path."""
