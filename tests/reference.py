@@ -13,6 +13,7 @@ from userproxy.admin.exporter import METRICS
 from userproxy.cli.options import STANDALONE_DEFAULTS
 from userproxy.config import Config, flag
 from userproxy.core.annotations import KNOWN
+from userproxy.core.findings import CHECKS, anchor
 
 ENDPOINTS = {
     "`--healthz-bind-address` `/healthz`": "200 while changes are applied in time and the Node "
@@ -71,6 +72,14 @@ def lines() -> Iterator[str]:
     yield "|---|---|---|---|"
     for metric in METRICS:
         yield f"| `{metric.name}` | {metric.type} | {', '.join(metric.labels)} | {metric.help} |"
+    yield ""
+    yield "## What `userproxy check` looks at"
+    yield ""
+    yield "`--only` and `--skip` take a category or a name; `--pre` leaves out `api` and `agent`."
+    yield ""
+    yield "| check | |"
+    yield "|---|---|"
+    yield from (f'| <a id="{anchor(name)}"></a>`{name}` | {text} |' for name, text in CHECKS.items())
     yield ""
     yield "## Exit codes"
     yield ""

@@ -13,14 +13,14 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from userproxy.admin.health import HEALTHZ_PORT, HEALTHZ_SETTING, HealthServer
-from userproxy.admin.metrics import METRICS_PORT, METRICS_SETTING, MetricsServer
+from userproxy.admin.health import HEALTHZ_SETTING, HealthServer
+from userproxy.admin.metrics import METRICS_SETTING, MetricsServer
 from userproxy.admin.sources import Sources
 from userproxy.admin.systemd import ServiceState, SystemdNotifier
 from userproxy.capture.choose import Capture
 from userproxy.capture.settings import CaptureSettings
 from userproxy.config import Config
-from userproxy.core.addresses import parse_bind_address
+from userproxy.core.addresses import HEALTHZ_PORT, METRICS_PORT, parse_bind_address
 from userproxy.core.health import HealthVerdict, ReadinessLatch, StartStep, SyncHealth, node_state
 from userproxy.core.plan import PlanSettings, Verdict
 from userproxy.core.status import CaptureView, ServiceView, WorkersView, service_views

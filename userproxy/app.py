@@ -10,7 +10,7 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from typing import Any
 
 import uvloop
@@ -19,6 +19,7 @@ from userproxy.agent import Agent, Connect, capture_settings
 from userproxy.capture.choose import choose
 from userproxy.capture.cleanup import cleanup
 from userproxy.config import Config
+from userproxy.core.findings import Finding
 from userproxy.errors import UserproxyError
 from userproxy.kube.cluster import Cluster
 from userproxy.model import Changes
@@ -103,6 +104,23 @@ def run_endpoints_controller(config: Config) -> int:
                 running.cancel()
 
     return _run(serve())
+
+
+def check(config: Config, selected: Collection[str], wait: float) -> list[Finding]:
+    """Run the selected checks, again and again for `wait` seconds until nothing fails. Raises UsageError."""
+    from userproxy.check.runner import Checks
+
+    checks = Checks(
+        selected,
+        capture_settings(config),
+        kubeconfig=config.kubeconfig,
+        master=config.master,
+        node=node_name(config),
+        healthz=config.healthz_bind_address,
+        metrics=config.metrics_bind_address,
+        agent=config.agent,
+    )
+    return uvloop.run(checks.until_passed(wait))
 
 
 def clean_up(config: Config) -> tuple[str, ...]:

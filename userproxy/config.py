@@ -23,6 +23,9 @@ STANDALONE = frozenset({"standalone"})
 AGENT = RUN | STANDALONE
 CAPTURING = AGENT | {"cleanup"}
 API_CLIENT = RUN | {"endpoints-controller"}
+CHECK = frozenset({"check"})
+ASKING = CHECK
+"""commands that ask a running agent"""
 EVERY = CAPTURING | API_CLIENT
 
 CAPTURE_MODES = ("auto", "redirect", "redirect-nft", "redirect-iptables", "route", "loopback", "none")
@@ -57,19 +60,19 @@ class Config:
     kubeconfig: str = setting(
         "",
         "Kubeconfig file with the API server and credentials; without it and --master: the Pod's service account.",
-        commands=API_CLIENT,
+        commands=API_CLIENT | CHECK,
         metavar="FILE",
     )
     master: str = setting(
         "",
         "URL of the API server; overrides the kubeconfig's. Use it when the API server's ClusterIP is served by this proxy.",
-        commands=API_CLIENT,
+        commands=API_CLIENT | CHECK,
         metavar="URL",
     )
     hostname_override: str = setting(
         "",
         "Name of this Node; default: the host name in lower case. Decides which endpoints are local.",
-        commands=AGENT,
+        commands=AGENT | CHECK,
         metavar="NAME",
     )
     service_proxy_name: str = setting(
@@ -83,24 +86,24 @@ class Config:
         "auto",
         "How packets for a ClusterIP reach us: redirect (nftables, else iptables), route (local routes, no netfilter), "
         "loopback (a 127.x address for each Service, no privilege), none. auto takes the first whose probe succeeds.",
-        commands=AGENT,
+        commands=AGENT | CHECK,
         choices=CAPTURE_MODES,
     )
     sidecar: bool = setting(
         False,
         "Run in a Pod's network namespace: only its own traffic is captured, listeners are on 127.0.0.1 and ::1.",
-        commands=AGENT,
+        commands=AGENT | CHECK,
     )
     proxy_address: str = setting(
         "169.254.77.1",
         "IPv4 address on lo where redirected connections arrive; link-local, so it is never routed off the node.",
-        commands=CAPTURING,
+        commands=CAPTURING | CHECK,
         metavar="IP",
     )
     proxy_address_ipv6: str = setting(
         "fd77:7573:6572::1",
         "The same for IPv6, from the unique local range (RFC 4193).",
-        commands=CAPTURING,
+        commands=CAPTURING | CHECK,
         metavar="IP",
     )
     no_endpoints: str = setting(
@@ -154,13 +157,13 @@ class Config:
     healthz_bind_address: str = setting(
         "0.0.0.0:10256",
         "Where /healthz, /livez and /readyz answer; standalone: 127.0.0.1:10256. Empty: nowhere.",
-        commands=AGENT,
+        commands=AGENT | CHECK,
         metavar="IP:PORT",
     )
     metrics_bind_address: str = setting(
         "127.0.0.1:10249",
         "Where /metrics, /proxyMode and /status answer. Empty: nowhere.",
-        commands=AGENT,
+        commands=AGENT | CHECK,
         metavar="IP:PORT",
     )
     api_bind_address: str = setting(
@@ -199,6 +202,12 @@ class Config:
     demo: bool = setting(False, "Start three demo Pods behind the Service my-service.", commands=STANDALONE)
     service_cidr: str = setting(
         "10.96.0.0/16", "Range that ClusterIPs are taken from.", commands=STANDALONE, metavar="CIDR"
+    )
+    agent: str = setting(
+        "127.0.0.1:10249",
+        "The running agent to ask: its --metrics-bind-address.",
+        commands=ASKING,
+        metavar="IP:PORT",
     )
     log_level: str = setting("info", "What is logged to standard error.", commands=EVERY, choices=LOG_LEVELS)
 

@@ -35,6 +35,10 @@ class ListenError(UserproxyError):
     """A listening socket could not be opened: address in use, or not permitted. Retried for Services, fatal for servers."""
 
 
+class AgentError(UserproxyError):
+    """No running agent answers, or not as expected. Told to the person at the command line."""
+
+
 class StoreError(UserproxyError):
     """The data directory of the standalone API server cannot be used or written."""
 

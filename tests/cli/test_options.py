@@ -11,7 +11,7 @@ import pytest
 from userproxy import __version__
 from userproxy.config import flag, settings_of
 
-COMMANDS = ("run", "standalone", "cleanup", "endpoints-controller")
+COMMANDS = ("run", "standalone", "cleanup", "endpoints-controller", "check")
 
 
 def userproxy(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

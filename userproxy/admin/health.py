@@ -20,7 +20,6 @@ from userproxy.core.health import HealthVerdict
 from userproxy.core.status import FAMILY_NAMES
 
 HEALTHZ_SETTING = "--healthz-bind-address"
-HEALTHZ_PORT = 10256
 
 _NEVER = datetime(1, 1, 1, tzinfo=UTC)
 """Go's zero time, which kube-proxy answers before the first update."""

@@ -24,7 +24,6 @@ from userproxy.admin.wallclock import WallClock
 from userproxy.core.addresses import BindAddress, is_local_host_header
 
 METRICS_SETTING = "--metrics-bind-address"
-METRICS_PORT = 10249
 
 _METHODS = ("GET", "HEAD")
 

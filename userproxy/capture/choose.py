@@ -50,6 +50,11 @@ async def choose(settings: CaptureSettings) -> Chosen:
     raise CaptureError(f"capture {settings.mode} is not usable: {reasons}{advice}")
 
 
+async def answers(settings: CaptureSettings) -> tuple[Probe, ...]:
+    """Return the answer of every way that auto would try, usable or not, in order of preference."""
+    return tuple([(await _with_families(attempt, settings))[0] for attempt in _tries("auto")])
+
+
 async def _with_families(attempt: _Try, settings: CaptureSettings) -> _Found:
     wants_ipv6 = host_has_ipv6() if settings.ipv6 is None else settings.ipv6
     if not wants_ipv6:

@@ -10,6 +10,7 @@ import sys
 import click
 
 from userproxy import __version__
+from userproxy.cli.check import check
 from userproxy.cli.cleanup import cleanup
 from userproxy.cli.endpoints_controller import endpoints_controller
 from userproxy.cli.run import run
@@ -29,6 +30,7 @@ def cli() -> None:
 
 cli.add_command(run)
 cli.add_command(standalone)
+cli.add_command(check)
 cli.add_command(cleanup)
 cli.add_command(endpoints_controller)
 

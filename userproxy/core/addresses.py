@@ -12,6 +12,10 @@ import msgspec
 from userproxy.errors import UsageError
 from userproxy.model import Address, Family, family_of
 
+HEALTHZ_PORT = 10256
+METRICS_PORT = 10249
+"""Those of kube-proxy."""
+
 
 class BindAddress(msgspec.Struct, frozen=True):
     """An IP address in canonical text and a port to listen on; port 0 lets the kernel choose."""

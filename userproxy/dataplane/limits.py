@@ -15,4 +15,9 @@ def descriptor_limit() -> int:
     """Raise the soft descriptor limit to the hard one and return how many connections fit under it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return connections_under(hard)
+
+
+def connections_under(hard: int) -> int:
+    """Return how many connections fit under a descriptor limit; each takes two descriptors."""
     return max(16, (hard - RESERVED_DESCRIPTORS) // 2)
