@@ -94,3 +94,9 @@ def test_turns_match_a_naive_queue(steps: list[tuple[set[int], int]]) -> None:
             expected = queue[0] if queue else None
             queue = queue[1:] + queue[:1]
             assert ring.pick() == expected
+
+
+def test_the_turn_can_be_moved_past_an_endpoint() -> None:
+    ring = RoundRobin([A, B, C])
+    ring.move_past(C)
+    assert picks(ring, 2) == [A, B]

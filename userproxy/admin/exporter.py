@@ -84,6 +84,18 @@ METRICS: tuple[MetricSpec, ...] = (
         "userproxy_dial_retries_total", "counter", _PORT, "Dials after the first one of a connection."
     ),
     MetricSpec(
+        "userproxy_ejections_total",
+        "counter",
+        _PORT,
+        "Times that a worker ejected an endpoint because its dials kept failing.",
+    ),
+    MetricSpec(
+        "userproxy_endpoints_ejected",
+        "gauge",
+        _PORT,
+        "Endpoints ejected now, added up over workers: each judges for itself.",
+    ),
+    MetricSpec(
         "userproxy_bytes_total",
         "counter",
         (*_PORT, "direction"),
@@ -171,6 +183,8 @@ _BUSY_COUNTERS: tuple[tuple[str, Callable[[PortCounters], Sequence[tuple[str | N
         ],
     ),
     ("userproxy_dial_retries_total", lambda one: [(None, one.retries)]),
+    ("userproxy_ejections_total", lambda one: [(None, one.ejections)]),
+    ("userproxy_endpoints_ejected", lambda one: [(None, one.ejected)]),
     ("userproxy_bytes_total", lambda one: [("received", one.bytes_received), ("sent", one.bytes_sent)]),
 )
 """Metrics of Service ports that had a connection, each with the value of its further label, if it has one."""
@@ -207,7 +221,7 @@ class Exporter(Collector):
         for piece in _slices(ports, _SAMPLES_PER_PIECE):
             samples = [(_port_labels(key), one.accepted) for key, one in piece]
             yield _metric("userproxy_connections_accepted_total", samples)
-        # Of 10,000 Services a node talks to a few; 27 more series for each of the others would help nobody.
+        # Of 10,000 Services a node talks to a few; 29 more series for each of the others would help nobody.
         busy = [(key, one) for key, one in ports if one.accepted or one.direct_refused or one.active]
         for name, read in _BUSY_COUNTERS:
             for piece in _slices(busy, _SAMPLES_PER_PIECE // 4):

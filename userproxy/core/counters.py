@@ -12,7 +12,7 @@ DIAL_BUCKETS: tuple[float, ...] = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.
 
 
 class PortCounters(msgspec.Struct):
-    """Counters of one Service port on one family. All but `active` only grow."""
+    """Counters of one Service port on one family. All but `active` and `ejected` only grow."""
 
     accepted: int = 0
     """connections taken from the kernel"""
@@ -32,6 +32,10 @@ class PortCounters(msgspec.Struct):
     dial_unreachable: int = 0
     dial_timeout: int = 0
     dial_other: int = 0
+    ejections: int = 0
+    """times that an endpoint was ejected because its dials kept failing"""
+    ejected: int = 0
+    """endpoints ejected now; as every worker judges for itself, a sum over workers counts each once for each worker"""
     bytes_received: int = 0
     """bytes from clients to endpoints"""
     bytes_sent: int = 0
