@@ -18,6 +18,7 @@ from userproxy.core.balancer import RoundRobin
 from userproxy.core.counters import PortCounters
 from userproxy.core.plan import Serving
 from userproxy.dataplane.connection import DIAL_DEADLINES, Connection
+from userproxy.dataplane.flow_recorder import FlowRecorder
 from userproxy.dataplane.reactor import Countdown, Reactor
 from userproxy.dataplane.sockets import SocketSettings, original_destination, reset_on_close
 from userproxy.model import Address, ListenerSpec, PortKey
@@ -116,7 +117,12 @@ class Acceptor:
     """The connections of one worker, by Service port."""
 
     def __init__(
-        self, reactor: Reactor, sockets: SocketSettings, half_close_timeout: float, max_connections: int
+        self,
+        reactor: Reactor,
+        sockets: SocketSettings,
+        half_close_timeout: float,
+        max_connections: int,
+        flow_records: int = 0,
     ) -> None:
         self.reactor = reactor
         self.sockets = sockets
@@ -124,6 +130,7 @@ class Acceptor:
         self.ports: dict[PortKey, Port] = {}
         self.listeners: dict[ListenerSpec, Listener] = {}
         self.connections: set[Connection] = set()
+        self.flows = FlowRecorder(flow_records)
         self.paused = 0
         """how often a listener had to rest because descriptors or connections ran out"""
         self._parked: list[Listener] = []
@@ -244,7 +251,7 @@ class Acceptor:
     def reset_all(self) -> None:
         """End every connection with a reset."""
         for connection in tuple(self.connections):
-            connection.reset()
+            connection.reset("this proxy stopped")
 
     def _admit(self, port: Port) -> None:
         """Wake the listeners of `port` when its limit allows."""

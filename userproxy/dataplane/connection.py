@@ -13,6 +13,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from userproxy.core.counters import DIAL_BUCKETS, PortCounters
+from userproxy.dataplane.flow_recorder import CLIENT_GONE
 from userproxy.dataplane.relay import EDGE, EDGE_WRITE, Leg
 from userproxy.dataplane.sockets import reset_on_close, tune
 from userproxy.model import Address
@@ -49,6 +50,7 @@ class Connection:
         "deadline",
         "dial_started",
         "endpoint",
+        "failure",
         "half",
         "lost",
         "marked",
@@ -60,6 +62,7 @@ class Connection:
         "server",
         "settled",
         "tried",
+        "why",
     )
 
     def __init__(
@@ -89,6 +92,8 @@ class Connection:
         """one direction has ended"""
         self.marked = 0
         """bytes moved when the half-close time was last started"""
+        self.why = ""
+        """what it was reset for"""
 
     def __repr__(self) -> str:
         return (
@@ -114,7 +119,7 @@ class Connection:
         if leg is self.client:
             # Data of the client waits in its socket. Edge-triggered: that its end waits there too is said only once.
             if event & _FAILED:
-                self.reset()
+                self.reset(CLIENT_GONE)
             elif event & select.EPOLLRDHUP:
                 leg.ending = select.EPOLLRDHUP
         elif event & _FAILED:
@@ -137,6 +142,8 @@ class Connection:
         self.settled = True
         self.prompt = True
         tune(self.server.sock, self.acceptor.sockets)
+        if self.acceptor.flows.following:
+            self.acceptor.flows.opened(self)
         if self.half:
             self.half_closed()
 
@@ -161,16 +168,17 @@ class Connection:
         if self._moved() != self.marked:
             self.half_closed()
         else:
-            self.reset()
+            self.reset("one side had ended and the other moved nothing (--half-close-timeout)")
 
     def close(self) -> None:
         """End in order: everything was passed on, so FIN is what the peers get."""
         if not self.closed:
             self._end()
 
-    def reset(self) -> None:
-        """End at once with RST to both sides."""
+    def reset(self, why: str) -> None:
+        """End at once with RST to both sides; `why` is for people."""
         if not self.closed:
+            self.why = why
             for leg in (self.client, self.server):
                 if leg is not None:
                     reset_on_close(leg.sock)
@@ -178,7 +186,7 @@ class Connection:
 
     def abort(self) -> None:
         """End because of a bug in the code that handled an event."""
-        self.reset()
+        self.reset("a bug of this proxy, see its log")
 
     def _moved(self) -> int:
         return sum(leg.moved for leg in (self.client, self.server) if leg is not None)
@@ -267,16 +275,20 @@ class Connection:
         counters = self.counters
         if code in _REFUSED:
             counters.dial_refused += 1
+            self.failure = "connection refused"
         elif code == errno.ETIMEDOUT:
             counters.dial_timeout += 1
+            self.failure = "no answer in time"
         elif code in _UNREACHABLE:
             counters.dial_unreachable += 1
+            self.failure = "unreachable"
         else:
             counters.dial_other += 1
+            self.failure = errno.errorcode.get(code, "failed")
 
     def _refuse(self) -> None:
         self.counters.failed += 1
-        self.reset()
+        self.reset(self.failure if self.attempts else "no usable endpoint")
 
     def _drop(self, leg: Leg) -> None:
         reactor = self.reactor
@@ -289,6 +301,7 @@ class Connection:
         acceptor = self.acceptor
         if self.half and self.settled:
             acceptor.lingering.discard(self)
+        acceptor.flows.ended(self)
         for leg in (self.client, self.server):
             if leg is not None:
                 self._drop(leg)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
 import msgspec
 
 from userproxy.core.counters import PortCounters
+from userproxy.core.flows import Flow
 from userproxy.core.plan import Serving, Verdict
 from userproxy.dataplane.acceptor import Acceptor
 from userproxy.dataplane.limits import descriptor_limit
@@ -20,6 +22,12 @@ from userproxy.dataplane.listeners import Listeners, Opened
 from userproxy.dataplane.reactor import Reactor
 from userproxy.dataplane.sockets import SocketSettings
 from userproxy.model import ListenerSpec, PortKey
+
+FOLLOW_SECONDS = 0.25
+"""Between two deliveries of records, as workers report."""
+
+Deliver: TypeAlias = Callable[[Sequence[Flow], int], None]
+"""Takes records of connections, the oldest first, and how many were lost because they came too fast."""
 
 
 class PlaneSettings(msgspec.Struct, frozen=True):
@@ -30,6 +38,8 @@ class PlaneSettings(msgspec.Struct, frozen=True):
     """how long a half-closed connection may go on without moving a byte"""
     max_connections: int = 0
     """connections open at once; 0: what the descriptor limit allows"""
+    flow_records: int = 0
+    """records of ended connections that each worker keeps; 0: none"""
 
 
 class LocalPlane:
@@ -39,15 +49,21 @@ class LocalPlane:
         limit = settings.max_connections or descriptor_limit()
         self._reactor = Reactor()
         self._listeners = Listeners(settings.sockets)
-        self._acceptor = Acceptor(self._reactor, settings.sockets, settings.half_close_timeout, limit)
+        self._acceptor = Acceptor(
+            self._reactor, settings.sockets, settings.half_close_timeout, limit, settings.flow_records
+        )
+        self._deliver: Deliver | None = None
 
     async def start(self) -> None:
         """Accept and relay within the running loop from now on."""
         self._reactor.attach(asyncio.get_running_loop())
 
     async def run(self) -> None:
-        """Nothing to look after; waits until cancelled."""
-        await asyncio.Event().wait()
+        """Deliver records of connections to whoever follows, until cancelled."""
+        while True:
+            await asyncio.sleep(FOLLOW_SECONDS)
+            if self._deliver is not None:
+                self._deliver(*self._acceptor.flows.take())
 
     async def open(self, specs: Sequence[ListenerSpec], servings: Sequence[Serving]) -> Opened:
         """Take over endpoints and verdicts, and open listeners; those that fail are reported, not raised."""
@@ -89,6 +105,16 @@ class LocalPlane:
     def paused(self) -> int:
         """How often accepting had to rest because descriptors or connections ran out."""
         return self._acceptor.paused
+
+    async def follow(self, deliver: Deliver | None) -> None:
+        """Hand the records of connections that are kept to `deliver`, and those to come until None is given."""
+        records, lost = self._acceptor.flows.take()
+        before = deliver or self._deliver
+        if before is not None and (records or lost):
+            # What was overwritten while nobody followed is not lost: nobody could have had it.
+            before(records, lost if self._deliver is not None else 0)
+        self._deliver = deliver
+        self._acceptor.flows.following = deliver is not None
 
     async def drain(self, seconds: float) -> int:
         """Accept nothing new and wait up to `seconds` for open connections; returns how many were cut off."""

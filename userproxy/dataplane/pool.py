@@ -13,11 +13,13 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 
 from userproxy.core.counters import PortCounters
+from userproxy.core.flows import Flow
 from userproxy.core.plan import Serving, Verdict
 from userproxy.dataplane.listeners import Listeners, Opened
-from userproxy.dataplane.plane import PlaneSettings
+from userproxy.dataplane.plane import Deliver, PlaneSettings
 from userproxy.dataplane.wire import (
     MAX_DESCRIPTORS,
+    Follow,
     Forget,
     Listen,
     Serve,
@@ -63,6 +65,7 @@ class WorkerPool:
         self._paused_before = 0
         self._short_lives = [0] * workers
         self._stopping = False
+        self._deliver: Deliver | None = None
         self.links: dict[int, WorkerLink] = {}
         self.replaced = 0
         """workers that died or hung and were replaced"""
@@ -146,6 +149,14 @@ class WorkerPool:
         """How often accepting had to rest because descriptors or connections ran out."""
         return self._paused_before + sum(link.paused for link in self.links.values())
 
+    async def follow(self, deliver: Deliver | None) -> None:
+        """Hand the records of connections that workers keep to `deliver`, and those to come until None is given."""
+        self._deliver = deliver or self._deliver
+        for link in self.links.values():
+            link.send(Follow(deliver is not None))
+        await self._confirmed()
+        self._deliver = deliver
+
     async def drain(self, seconds: float) -> int:
         """Accept nothing new and wait up to `seconds` for open connections; returns how many were cut off."""
         self._unlisten(tuple(self._accepting))
@@ -165,11 +176,20 @@ class WorkerPool:
         self.links.clear()
 
     def _start(self, index: int) -> None:
-        link = self.links[index] = WorkerLink(index, self._lost)
+        link = self.links[index] = WorkerLink(index, self._lost, self._flows)
         settings = self._settings
         link.send(
-            Setup(index, self._count, settings.sockets, settings.half_close_timeout, settings.max_connections)
+            Setup(
+                index,
+                self._count,
+                settings.sockets,
+                settings.half_close_timeout,
+                settings.max_connections,
+                settings.flow_records,
+            )
         )
+        if self._deliver is not None:
+            link.send(Follow(True))
         self._tell_servings([link], list(self._servings.values()))
         self._tell_listeners(link, list(self._accepting))
 
@@ -198,6 +218,10 @@ class WorkerPool:
             self._start(link.index)
         else:
             asyncio.get_running_loop().call_later(RESTART_PAUSE, self._restart, link.index)
+
+    def _flows(self, records: Sequence[Flow], lost: int) -> None:
+        if self._deliver is not None:
+            self._deliver(records, lost)
 
     def _restart(self, index: int) -> None:
         if not self._stopping:

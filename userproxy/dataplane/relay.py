@@ -11,6 +11,8 @@ for a slow peer their source is not read, which is the whole of backpressure.
 from __future__ import annotations
 
 import _socket
+import errno
+import os
 import select
 from typing import TYPE_CHECKING
 
@@ -108,7 +110,7 @@ class Leg:
 
     def abort(self) -> None:
         """End the connection with a reset to both sides."""
-        self.connection.reset()
+        self.connection.abort()
 
     def pump(self) -> None:
         """Move bytes from this leg to its peer until there are none, the peer is full, or the turn is over."""
@@ -124,8 +126,8 @@ class Leg:
                 size = recv_into(buffer, 0, _DONTWAIT)
             except BlockingIOError:
                 return
-            except OSError:
-                connection.reset()
+            except OSError as error:
+                connection.reset(self._why(error))
                 return
             # The FIN was there before this read, so a read that does not fill the buffer has emptied the socket: EOF is
             # next, and can be sent in one segment with the last bytes.
@@ -199,14 +201,14 @@ class Leg:
         """All bytes before EOF are sent: pass the EOF on, or close when the other direction has ended too."""
         connection = self.connection
         if connection.lost:
-            connection.reset()
+            connection.reset(f"{peer.name} took no more bytes")
         elif peer.ended and not peer.tail:
             connection.close()
         else:
             try:
                 peer.sock.shutdown(_socket.SHUT_WR)
-            except OSError:
-                connection.reset()
+            except OSError as error:
+                connection.reset(peer._why(error))
             else:
                 connection.half_closed()
 
@@ -220,8 +222,17 @@ class Leg:
         connection.lost = True
         peer.ending = _ERROR
         if peer.ended and not peer.tail:
-            connection.reset()
+            connection.reset(f"{peer.name} took no more bytes")
             return False
         connection.half_closed()
         peer.pump()
         return False
+
+    @property
+    def name(self) -> str:
+        """Which side this is, for people."""
+        return "the client" if self.is_client else "the endpoint"
+
+    def _why(self, error: OSError) -> str:
+        reset = error.errno in (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN)
+        return f"reset by {self.name}" if reset else f"{self.name}: {os.strerror(error.errno or 0)}"

@@ -17,6 +17,7 @@ from typing import TypeAlias
 import msgspec
 
 from userproxy.core.counters import PortCounters
+from userproxy.core.flows import Flow
 from userproxy.core.plan import Serving
 from userproxy.dataplane.sockets import SocketSettings
 from userproxy.model import ListenerSpec, PortKey
@@ -36,6 +37,8 @@ class Setup(msgspec.Struct, tag=True, frozen=True):
     sockets: SocketSettings
     half_close_timeout: float
     max_connections: int
+    flow_records: int = 0
+    """records of ended connections that a worker keeps; 0: none"""
 
 
 class Serve(msgspec.Struct, tag=True, frozen=True):
@@ -62,6 +65,12 @@ class Forget(msgspec.Struct, tag=True, frozen=True):
     keys: tuple[PortKey, ...]
 
 
+class Follow(msgspec.Struct, tag=True, frozen=True):
+    """Send the records of connections that are kept, and while `on` those to come."""
+
+    on: bool
+
+
 class Confirm(msgspec.Struct, tag=True, frozen=True):
     """Answer with Confirmed when everything before this message is in effect."""
 
@@ -83,8 +92,15 @@ class Report(msgspec.Struct, tag=True, frozen=True):
     paused: int
 
 
-ToWorker: TypeAlias = Setup | Serve | Listen | Unlisten | Forget | Confirm
-ToControl: TypeAlias = Confirmed | Report
+class Flows(msgspec.Struct, tag=True, frozen=True):
+    """Records of connections, the oldest first, and how many were lost because they came faster than they were sent."""
+
+    records: tuple[Flow, ...]
+    lost: int
+
+
+ToWorker: TypeAlias = Setup | Serve | Listen | Unlisten | Forget | Follow | Confirm
+ToControl: TypeAlias = Confirmed | Report | Flows
 Message: TypeAlias = ToWorker | ToControl
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -21,6 +21,8 @@ from userproxy.dataplane.reactor import Reactor
 from userproxy.dataplane.wire import (
     Confirm,
     Confirmed,
+    Flows,
+    Follow,
     Forget,
     Listen,
     Message,
@@ -100,6 +102,9 @@ class Worker:
                     sock.close()
         elif isinstance(message, Forget):
             acceptor.forget(message.keys)
+        elif isinstance(message, Follow):
+            self._send_flows(acceptor)
+            acceptor.flows.following = message.on
         elif isinstance(message, Confirm):
             self._wire.send(Confirmed(message.number, len(acceptor.connections)))
 
@@ -112,7 +117,9 @@ class Worker:
         limit = setup.max_connections or descriptor_limit()
         self._start = setup.index / setup.workers
         self._workers = setup.workers
-        self._acceptor = Acceptor(self._reactor, setup.sockets, setup.half_close_timeout, limit)
+        self._acceptor = Acceptor(
+            self._reactor, setup.sockets, setup.half_close_timeout, limit, setup.flow_records
+        )
         gc.collect()
         gc.freeze()
 
@@ -125,9 +132,18 @@ class Worker:
         counters = acceptor.changed_counters(REPORT_PORTS)
         try:
             self._wire.send(Report(tuple(counters), len(acceptor.connections), acceptor.paused))
+            if acceptor.flows.following:
+                self._send_flows(acceptor)
             self._watch()
         except WireClosed:
             self._running = False
+
+    def _send_flows(self, acceptor: Acceptor) -> None:
+        records, lost = acceptor.flows.take()
+        # What was overwritten while nobody followed is not lost: nobody could have had it.
+        lost = lost if acceptor.flows.following else 0
+        if records or lost:
+            self._wire.send(Flows(records, lost))
 
     def _watch(self) -> None:
         events = select.EPOLLIN | select.EPOLLOUT if self._wire.waiting else select.EPOLLIN

@@ -17,7 +17,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from userproxy.core.counters import PortCounters
-from userproxy.dataplane.wire import Confirm, Confirmed, Report, ToWorker, Wire, WireClosed
+from userproxy.core.flows import Flow
+from userproxy.dataplane.wire import Confirm, Confirmed, Flows, Report, ToWorker, Wire, WireClosed
 from userproxy.model import PortKey
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,9 @@ KEPT_ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LANG", "LC_ALL", "TZ", 
 class WorkerLink:
     """A running worker. `lost` is called once, when its wire closes."""
 
-    def __init__(self, index: int, lost: Callable[[WorkerLink], None]) -> None:
+    def __init__(
+        self, index: int, lost: Callable[[WorkerLink], None], flows: Callable[[Sequence[Flow], int], None]
+    ) -> None:
         ours, theirs = socket.socketpair()
         environment = {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ}
         with theirs:
@@ -45,6 +48,7 @@ class WorkerLink:
         self.connections = 0
         self.paused = 0
         self._lost = lost
+        self._flows = flows
         self._wire = Wire(ours)
         self._open = True
         self._number = 0
@@ -96,6 +100,8 @@ class WorkerLink:
                     self.counters.update(message.counters)
                     self.connections = message.connections
                     self.paused = message.paused
+                elif isinstance(message, Flows):
+                    self._flows(message.records, message.lost)
                 elif isinstance(message, Confirmed):
                     self.connections = message.connections
                     self._confirmed(message.number)

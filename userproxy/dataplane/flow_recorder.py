@@ -1,0 +1,88 @@
+"""Records of the connections of one worker: made at their end, kept in two rings, handed over while somebody follows.
+
+Owns what is read from a connection and when. The rings and their sampling are `core.flows`'; where records go is the business
+of whoever takes them. A connection costs one call at its end, and no system call; that it was opened is recorded only while
+somebody follows, and only when it lives longer than a second.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from userproxy.core.flows import Flow, FlowRing, Outcome
+
+if TYPE_CHECKING:
+    from userproxy.dataplane.connection import Connection
+
+
+CLIENT_GONE = "the client went before an endpoint answered"
+
+
+class FlowRecorder:
+    """What happened to the connections of one worker; `size` 0 keeps nothing."""
+
+    __slots__ = ("_carried", "_failed", "_size", "following")
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._carried = FlowRing(size)
+        self._failed = FlowRing(size)
+        """refused or retried; apart, so that a failure is not lost among thousands that went well"""
+        self.following = False
+        """whether somebody takes the records as they come"""
+
+    def ended(self, connection: Connection) -> None:
+        """Record a connection that is about to end; its legs are still there."""
+        if not self._size:
+            return
+        ring = self._carried if connection.carried and not connection.attempts else self._failed
+        now = connection.reactor.now
+        if ring.skip and now < ring.due:
+            ring.skip -= 1
+            return
+        if not connection.why:
+            outcome = Outcome.CLOSED
+        elif connection.carried or connection.why == CLIENT_GONE:
+            outcome = Outcome.RESET
+        else:
+            outcome = Outcome.REFUSED
+        ring.add(_record(connection, outcome, now, ring.weigh(now)))
+
+    def opened(self, connection: Connection) -> None:
+        """Record a connection that is carried and goes on."""
+        ring = self._carried
+        now = connection.reactor.now
+        if ring.skip and now < ring.due:
+            ring.skip -= 1
+            return
+        ring.add(_record(connection, Outcome.OPENED, now, ring.weigh(now)))
+
+    def take(self) -> tuple[tuple[Flow, ...], int]:
+        """Return all records in the order of time, and how many were lost since the last time; both are forgotten."""
+        carried, lost = self._carried.take()
+        failed, more = self._failed.take()
+        if failed:
+            carried = sorted(carried + failed, key=_time)
+        return tuple(carried), lost + more
+
+
+def _record(connection: Connection, outcome: Outcome, now: float, weight: int) -> Flow:
+    client, server = connection.client, connection.server
+    return Flow(
+        connection.port.key,
+        outcome,
+        connection.peer_address[:2],
+        connection.endpoint,
+        connection.opened,
+        now,
+        connection.dial_started,
+        client.moved if client is not None else 0,
+        server.moved if server is not None else 0,
+        tuple(connection.tried) if connection.attempts else (),
+        connection.why or connection.failure if connection.attempts else connection.why,
+        weight,
+    )
+
+
+def _time(record: Flow) -> float:
+    return record.at
