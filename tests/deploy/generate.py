@@ -1,0 +1,22 @@
+"""Writes every file under deploy/ that is made from others: python3 -m tests.deploy.generate
+
+Owns the list of them; a test keeps each equal to what is made here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.deploy.rendered import MANIFEST, manifest_text
+
+GENERATED: dict[Path, Callable[[], str]] = {
+    MANIFEST: manifest_text,
+}
+"""Each file with what makes its text."""
+
+if __name__ == "__main__":
+    for path, text in GENERATED.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text())
+        print(path)

@@ -1,0 +1,165 @@
+"""The containers of each overlay do their work with the rights that they are given and no others.
+
+Each runs as the kubelet would start it: its arguments and environment, its user and capabilities, a read-only root, the token
+of its service account over HTTPS to the address that the override names, and an API server that grants its ClusterRole only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.deploy.container import restricted
+from tests.deploy.rendered import needs_kubectl, overlay, overlay_text, proxy_container
+from tests.e2e.agent import DRAIN, HEALTH_PORT, USERPROXY, Agent
+from tests.e2e.child import ROOT
+from tests.e2e.waiting import until
+from tests.netns import Namespace, namespace, needs_netns, needs_programs
+
+pytestmark = [
+    needs_kubectl,
+    pytest.mark.netns,
+    needs_netns,
+    needs_programs("nft", "setpriv", "unshare", "curl"),
+]
+
+OBJECTS = """
+apiVersion: v1
+kind: Node
+metadata: {name: e2e-node}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {clusterIP: 10.96.7.7, ports: [{port: 80, targetPort: 8080}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: labelled, labels: {service.kubernetes.io/service-proxy-name: userproxy}}
+spec: {clusterIP: 10.96.7.8, ports: [{port: 80, targetPort: 8080}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: web-1, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+ports: [{port: 8080}]
+endpoints: [{addresses: [127.0.9.1]}]
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: labelled-1, labels: {kubernetes.io/service-name: labelled}}
+addressType: IPv4
+ports: [{port: 8080}]
+endpoints: [{addresses: [127.0.9.1]}]
+"""
+"""What the API server starts with."""
+
+
+@contextmanager
+def api_server(home: Namespace, folder: Path, rules: str, objects: str) -> Iterator[str]:
+    """Run an API server over TLS; yields the URL where only `rules` hold. Token and certificate are in `folder`."""
+    (folder / "rbac.yaml").write_text(rules)
+    process = home.start(
+        *(sys.executable, "-m", "tests.standalone.server_process", str(folder)),
+        *("tls=1", "token=required", f"rbac={folder / 'rbac.yaml'}"),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout
+    urls = [process.stdout.readline().strip() for _ in range(2)]
+    kubectl = ("kubectl", f"--kubeconfig={folder / 'kubeconfig'}", "apply", "--validate=false", "-f", "-")
+    home.run(*kubectl, stdin=objects)
+    pem = (folder / "server.pem").read_text()
+    (folder / "ca.crt").write_text(pem[pem.index("-----BEGIN CERTIFICATE") :])
+    yield urls[1]
+
+
+class Container(Agent):
+    """userproxy as a container of a Pod."""
+
+    def __init__(self, home: Namespace, url: str, account: Path, container: dict[str, Any]) -> None:
+        server = urlsplit(url)
+        environment = {
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "KUBERNETES_SERVICE_HOST": str(server.hostname),
+            "KUBERNETES_SERVICE_PORT": str(server.port),
+        }
+        arguments = [word.replace("$(NODE_NAME)", "e2e-node") for word in container["args"]]
+        flags = dict(word.split("=", 1) for word in arguments if "=" in word)
+        self._health_port = int(flags.get("--healthz-bind-address", f":{HEALTH_PORT}").rpartition(":")[2])
+        self._home = home
+        self._log = (account / "log").open("w+")
+        command = (*restricted(container["securityContext"], account), *USERPROXY, *arguments, *DRAIN)
+        self.process = home.start(
+            *command, cwd=ROOT, env=environment, stdout=self._log, stderr=subprocess.STDOUT
+        )
+
+    def get(self, path: str, port: int = HEALTH_PORT) -> tuple[int, str]:
+        """Ask where this one answers."""
+        return super().get(path, self._health_port if port == HEALTH_PORT else port)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A node with an endpoint, and the API server that grants only the ClusterRole; `folder` is the service account's."""
+
+    node: Namespace
+    url: str
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    folder = tmp_path_factory.mktemp("cluster")
+    folder.chmod(0o755)
+    (folder / "index.html").write_text("here")
+    with namespace("node") as node, api_server(node, folder, overlay_text("replace"), OBJECTS) as url:
+        node.start(
+            *(sys.executable, "-m", "http.server", "--bind", "127.0.9.1", "--directory", str(folder), "8080"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        yield Cluster(node, url, folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "service", "address"),
+    [
+        ("alongside", "labelled", "10.96.7.8"),
+        ("replace", "web", "10.96.7.7"),
+        ("sidecar", "web", ""),
+        ("sidecar-redirect", "web", "10.96.7.7"),
+    ],
+)
+def test_a_container_serves_with_its_rights_only(
+    cluster: Cluster, name: str, service: str, address: str
+) -> None:
+    container = proxy_container(overlay(name))
+    with contextlib.closing(Container(cluster.node, cluster.url, cluster.folder, container)) as agent:
+        agent.wait_ready(30)
+        assert f"ready: capture {'redirect' if address else 'loopback'}" in agent.log
+        host = address or agent.frontend(service)[0] + ":8080"
+        answer = ("curl", "--silent", "--max-time", "2", f"http://{host}/")
+        until(lambda: cluster.node.run(*answer, check=False) == "here", 20)
+        assert agent.end() == 0, agent.log
+        assert "forbidden" not in agent.log
+        assert "Traceback" not in agent.log
+
+
+def test_what_the_role_does_not_grant_is_refused(cluster: Cluster) -> None:
+    """So the test above cannot pass by an API server that grants everything."""
+    token = (cluster.folder / "token").read_text().strip()
+    ask = ("curl", "--silent", "--insecure", "--header", f"Authorization: Bearer {token}")
+    one = "/api/v1/namespaces/default/services/web"
+    for path, code in (("/api/v1/services", "200"), ("/api/v1/pods", "403"), (one, "403")):
+        shown = ("--output", "/dev/null", "--write-out", "%{http_code}", cluster.url + path)
+        assert cluster.node.run(*ask, *shown) == code, path
