@@ -16,7 +16,7 @@ import msgspec
 from aiohttp import ClientConnectionResetError, web
 
 from userproxy.errors import StoreError
-from userproxy.standalone import patching, statuses, wire
+from userproxy.standalone import patching, protobuf, statuses, wire
 from userproxy.standalone.decoding import WriteOptions
 from userproxy.standalone.duplicates import duplicate_fields
 from userproxy.standalone.kinds import Kind
@@ -247,7 +247,11 @@ def _change(kind: Kind, content_type: str, body: bytes) -> Change:
 async def _read_object(request: web.Request, kind: Kind, options: WriteOptions) -> tuple[Any, WriteOptions]:
     """Return the value of a body, and the options with the fields that it gives twice."""
     text = await request.read()
-    body = wire.read_body(text, request.headers.get("Content-Type", ""), kind.kind)
+    content_type = request.headers.get("Content-Type", "")
+    if wire.media_type(content_type) == protobuf.MEDIA_TYPE:
+        decoded = wire.read_protobuf(text, kind.kind)
+        return decoded.value, msgspec.structs.replace(options, dropped=decoded.dropped)
+    body = wire.read_body(text, content_type, kind.kind)
     if options.field_validation == "Ignore":
         return body, options
     return body, msgspec.structs.replace(options, duplicates=duplicate_fields(text))

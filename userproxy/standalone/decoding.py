@@ -18,7 +18,8 @@ from userproxy.standalone.schema import WrongType, conform, refuse_type
 class WriteOptions(msgspec.Struct, frozen=True):
     """How to write. `field_validation` is Strict (refuse unknown fields), Warn or Ignore.
 
-    `duplicates` are the paths of fields that the body gave twice, of which the last counted. `manager` becomes the owner of
+    `duplicates` are the paths of fields that the body gave twice, of which the last counted, `dropped` those of
+    fields of a protobuf body that nobody here knows. `manager` becomes the owner of
     the fields that the write changes; `force` takes them from other owners in an apply.
     """
 
@@ -27,6 +28,7 @@ class WriteOptions(msgspec.Struct, frozen=True):
     manager: str = "userproxy"
     force: bool = False
     duplicates: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
 
 
 DEFAULT_WRITE = WriteOptions()
@@ -51,7 +53,10 @@ def decode(
     item = made.item
     item["kind"], item["apiVersion"] = kind.kind, kind.api_version
     if options.field_validation == "Ignore" or not (made.unknown or options.duplicates):
-        return item, ()
+        return item, tuple(
+            f'field "{path}" of the protobuf body is not known here and was dropped'
+            for path in options.dropped
+        )
     faults = [f'duplicate field "{path}"' for path in options.duplicates]
     faults += [f'unknown field "{path}"' for path in made.unknown]
     if options.field_validation == "Strict":

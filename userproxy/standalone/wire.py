@@ -13,11 +13,13 @@ import msgspec
 import yaml
 
 from userproxy.files.yamltext import YamlFault, read_documents
+from userproxy.standalone import protobuf
 from userproxy.standalone.objects import Json
 from userproxy.standalone.statuses import bad_request, not_acceptable, unsupported_media
 
 JSON_TYPE, YAML_TYPE = "application/json", "application/yaml"
-BODY_TYPES = (JSON_TYPE, YAML_TYPE)
+ANSWER_TYPES = (JSON_TYPE, YAML_TYPE)
+BODY_TYPES = (*ANSWER_TYPES, protobuf.MEDIA_TYPE)
 _ESCAPES = (
     (b"<", b"\\u003c"),
     (b">", b"\\u003e"),
@@ -86,7 +88,7 @@ def choose_format(accept: str, user_agent: str, pretty: str | None = None, inclu
             return Format(view, include, pretty=indented)
         if media == YAML_TYPE:
             return Format(view, include, as_yaml=True)
-    raise not_acceptable(BODY_TYPES)
+    raise not_acceptable(ANSWER_TYPES)
 
 
 def _view(parameters: dict[str, str]) -> View | None:
@@ -102,14 +104,29 @@ def _view(parameters: dict[str, str]) -> View | None:
 
 def read_body(body: bytes, content_type: str, kind: str) -> Any:
     """Return the JSON value of a body that shall hold an object of a kind. Raises Refusal (400, 415)."""
-    media = content_type.partition(";")[0].strip().lower()
+    media = media_type(content_type)
     if media in ("", JSON_TYPE):
         return read_json(
             body, f"the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; "
         )
     if media == YAML_TYPE:
         return read_yaml(body, f"error converting YAML to JSON for a {kind}: ")
+    if media == protobuf.MEDIA_TYPE:
+        return read_protobuf(body, kind).value
     raise unsupported_media(BODY_TYPES)
+
+
+def media_type(content_type: str) -> str:
+    """Return the media type that a Content-Type header names, without its parameters."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def read_protobuf(body: bytes, kind: str) -> protobuf.Decoded:
+    """Return the value of a body in protobuf that shall hold an object of a kind. Raises Refusal (400)."""
+    try:
+        return protobuf.decode(body)
+    except protobuf.ProtobufFault as fault:
+        raise bad_request(f"the object provided is unrecognized (must be of type {kind}): {fault}") from fault
 
 
 def read_json(body: bytes, before: str = "") -> Any:

@@ -6,9 +6,18 @@ A namespace is only a name here, and what is deleted together. Source: `pkg/regi
 from __future__ import annotations
 
 from userproxy.standalone.objects import Json
-from userproxy.standalone.resources.metadata import CONDITION, check_metadata, top_level
-from userproxy.standalone.schema import STRING, always, listing, strings, struct
+from userproxy.standalone.resources.metadata import check_metadata, top_level
+from userproxy.standalone.schema import STRING, TIME, always, listing, strings, struct
 from userproxy.standalone.statuses import Cause
+
+_CONDITION = struct(
+    "NamespaceCondition",
+    type=always(STRING),
+    status=always(STRING),
+    lastTransitionTime=always(TIME),
+    reason=STRING,
+    message=STRING,
+)
 
 SHAPE = top_level(
     "Namespace",
@@ -17,7 +26,7 @@ SHAPE = top_level(
         struct(
             "NamespaceStatus",
             phase=STRING,
-            conditions=listing(CONDITION, merge_key="type", list_keys=("type",)),
+            conditions=listing(_CONDITION, merge_key="type", list_keys=("type",)),
         )
     ),
 )
