@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
+from userproxy.core.plan import Serving
+from userproxy.core.policy import Route, Verdict
 from userproxy.model import (
+    Address,
     Changes,
     EndpointSlice,
     Family,
     KubeObject,
     PortKey,
+    PortOptions,
+    Scope,
     Service,
     ServiceName,
     ServicePortName,
@@ -55,6 +63,15 @@ def endpoint_slice(
 def key(name: str, port: str = "", family: Family = Family.IPV4, protocol: str = "TCP") -> PortKey:
     """The key of a Service port in namespace default."""
     return PortKey(ServicePortName("default", name, port, protocol), family)
+
+
+def serving_of(
+    owner: PortKey, endpoints: Iterable[Address] = (), verdict: Verdict | None = None, **options: Any
+) -> Serving:
+    """What the data plane is told of a Service port with a ClusterIP only; `options` are those of PortOptions."""
+    addresses = tuple(endpoints)
+    shown = verdict or (Verdict.CARRY if addresses else Verdict.DROP)
+    return Serving(owner, addresses, (), (Route(Scope.INTERNAL, shown),), PortOptions(**options))
 
 
 def name(text: str) -> ServiceName:

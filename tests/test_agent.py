@@ -21,7 +21,7 @@ from userproxy import agent as agent_module
 from userproxy.agent import Agent, capture_settings, plan_settings
 from userproxy.capture.choose import choose
 from userproxy.config import Config
-from userproxy.core.plan import Verdict
+from userproxy.core.policy import Verdict
 from userproxy.core.status import StatusView
 from userproxy.errors import CaptureError, ListenError
 from userproxy.kube.cluster import Cluster

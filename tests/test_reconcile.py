@@ -133,10 +133,8 @@ async def test_endpoint_changes_do_not_touch_capture() -> None:
         await until(lambda: bool(loop.capture.entries))
         loop.reconciler.feed(slices(endpoint_slice("web-1", "web", "127.0.0.2", ports={"": 9})))
         serving = loop.reconciler.running.ports[key("web")].serving
-        await until(
-            lambda: loop.reconciler.running.ports[key("web")].serving.endpoints == (("127.0.0.2", 9),)
-        )
-        assert serving.endpoints == (("127.0.0.1", 9),)
+        await until(lambda: loop.reconciler.running.ports[key("web")].serving.cluster == (("127.0.0.2", 9),))
+        assert serving.cluster == (("127.0.0.1", 9),)
         assert loop.capture.changes == 1
 
 

@@ -18,11 +18,13 @@ from userproxy.admin.metrics import METRICS_SETTING, MetricsServer
 from userproxy.admin.sources import Sources
 from userproxy.admin.systemd import ServiceState, SystemdNotifier
 from userproxy.capture.choose import Capture
+from userproxy.capture.host_addresses import follow_host_addresses
 from userproxy.capture.settings import CaptureSettings
 from userproxy.config import Config
 from userproxy.core.addresses import HEALTHZ_PORT, METRICS_PORT, parse_bind_address
 from userproxy.core.health import HealthVerdict, ReadinessLatch, StartStep, SyncHealth, node_state
-from userproxy.core.plan import PlanSettings, Verdict
+from userproxy.core.plan import PlanSettings
+from userproxy.core.policy import Verdict
 from userproxy.core.status import CaptureView, ServiceView, WorkersView, service_views
 from userproxy.dataplane.plane import LocalPlane, PlaneSettings
 from userproxy.dataplane.pool import WorkerPool, worker_count
@@ -41,7 +43,10 @@ Connect = Callable[[Callable[[Changes], None]], Cluster]
 class Agent:
     """Everything that runs on one node. `start`, then `run` until cancelled, then `stop`."""
 
-    def __init__(self, config: Config, capture: Capture, probes: Sequence[Probe], connect: Connect) -> None:
+    def __init__(
+        self, config: Config, capture: Capture, probes: Sequence[Probe], connect: Connect, node: str = ""
+    ) -> None:
+        """`node` is the name of our Node."""
         self._config = config
         self._capture = capture
         self._probes = tuple(probes)
@@ -54,7 +59,7 @@ class Agent:
         settings = plane_settings(config)
         self.plane = WorkerPool(settings, workers) if workers else LocalPlane(settings)
         self.reconciler = Reconciler(
-            self.plane, capture, plan_settings(config, capture), self._health, time.monotonic
+            self.plane, capture, plan_settings(config, capture), self._health, time.monotonic, node
         )
         self.cluster = connect(self.reconciler.feed)
         sources = self._sources()
@@ -78,6 +83,7 @@ class Agent:
     async def run(self) -> None:
         """Watch and reconcile until cancelled."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow_addresses(), name="addresses of the host")
             group.create_task(self.cluster.run(), name="watches")
             group.create_task(self.reconciler.run(), name="reconcile")
             group.create_task(self.plane.run(), name="data plane")
@@ -123,6 +129,10 @@ class Agent:
         reconciler = self.reconciler
         counters = dict(self.plane.counters())
         return service_views(reconciler.table, reconciler.running, counters, reconciler.listening)
+
+    async def _follow_addresses(self) -> None:
+        own = (self._config.proxy_address, self._config.proxy_address_ipv6)
+        await follow_host_addresses(self.reconciler.feed_addresses, without=own)
 
     async def _settle(self) -> None:
         """After the first plan: say so, and keep the garbage collector away from what stays for ever."""
@@ -229,4 +239,8 @@ def plan_settings(config: Config, capture: Capture) -> PlanSettings:
         proxy_address_ipv6=settings.listener_address(Family.IPV6) if Family.IPV6 in capture.families else "",
         no_endpoints=NoEndpoints(config.no_endpoints),
         first_port=lowest_port(),
+        pod_networks=config.pod_networks,
+        node_ports=not config.sidecar,
+        node_port_addresses=config.node_port_addresses,
+        localhost_node_ports=config.localhost_nodeports,
     )

@@ -141,7 +141,7 @@ async def agent(config: Config, connect: Connect) -> AsyncIterator[tuple[Agent, 
     capture, probes = await choose(capture_settings(config))
     for probe in probes:
         log.info("capture %s: %s%s", probe.capture, "" if probe.usable else "not usable: ", probe.reason)
-    made = Agent(config, capture, probes, connect)
+    made = Agent(config, capture, probes, connect, node_name(config))
     try:
         await made.start()
     except BaseException:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from userproxy.core.node_ports import check_node_port_addresses
 from userproxy.errors import UsageError
 
 T = TypeVar("T")
@@ -75,6 +76,21 @@ class Config:
         commands=AGENT | CHECK,
         metavar="NAME",
     )
+    cluster_cidr: str = setting(
+        "",
+        "Networks of Pod addresses, separated by commas: Pods reach Services with externalTrafficPolicy Local as if it were "
+        "Cluster, which without this only the host itself does.",
+        commands=AGENT,
+        metavar="CIDRS",
+    )
+    nodeport_addresses: str = setting(
+        "primary",
+        "Which of the host's addresses answer node ports: networks separated by commas, or primary for those of the Node "
+        "object; a family with none named answers on all.",
+        commands=AGENT,
+        metavar="CIDRS",
+    )
+    localhost_nodeports: bool = setting(True, "Answer node ports on 127.0.0.1 and ::1 too.", commands=AGENT)
     service_proxy_name: str = setting(
         "",
         "Serve only Services labelled service.kubernetes.io/service-proxy-name=NAME (beside kube-proxy); "
@@ -214,11 +230,14 @@ class Config:
     def __post_init__(self) -> None:
         _check_ip(self.proxy_address, "--proxy-address", 4)
         _check_ip(self.proxy_address_ipv6, "--proxy-address-ipv6", 6)
-        _check_network(self.service_cidr)
+        _check_network(self.service_cidr, "--service-cidr")
         if self.master and urlsplit(self.master).scheme not in ("http", "https"):
             raise UsageError(
                 f"--master: {self.master!r} is not a URL of an API server; write http://HOST:PORT or https://HOST:PORT"
             )
+        check_node_port_addresses(self.node_port_addresses)
+        for network in self.pod_networks:
+            _check_network(network, "--cluster-cidr")
         if self.workers != "auto" and not re.fullmatch(r"[0-9]{1,3}", self.workers):
             raise UsageError(f"--workers: {self.workers!r} is neither a number nor auto")
         if not self.data_dir:
@@ -232,6 +251,16 @@ class Config:
         for name in ("half_close_timeout", "tcp_keepalive", "tcp_user_timeout"):
             if getattr(self, name) <= 0:
                 raise UsageError(f"{flag(name)}: must be more than 0 seconds")
+
+    @property
+    def pod_networks(self) -> tuple[str, ...]:
+        """Where Pods have their addresses."""
+        return _parts(self.cluster_cidr)
+
+    @property
+    def node_port_addresses(self) -> tuple[str, ...]:
+        """What --nodeport-addresses names."""
+        return _parts(self.nodeport_addresses)
 
     @property
     def data_path(self) -> Path | None:
@@ -264,6 +293,10 @@ def parse_seconds(text: str) -> float:
     return sum(float(n) * units[unit] for n, _, unit in re.findall(r"(\d+(\.\d+)?)(ms|s|m|h)", text))
 
 
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
 def _check_ip(text: str, name: str, version: int) -> None:
     try:
         valid = ipaddress.ip_address(text).version == version
@@ -273,8 +306,8 @@ def _check_ip(text: str, name: str, version: int) -> None:
         raise UsageError(f"{name}: {text!r} is not an IPv{version} address")
 
 
-def _check_network(text: str) -> None:
+def _check_network(text: str, name: str) -> None:
     try:
         ipaddress.ip_network(text)
     except ValueError as error:
-        raise UsageError(f"--service-cidr: {error}; write a network such as 10.96.0.0/16") from None
+        raise UsageError(f"{name}: {error}; write a network such as 10.96.0.0/16") from None

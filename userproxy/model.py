@@ -78,18 +78,19 @@ class PortKey(msgspec.Struct, frozen=True, order=True, gc=False, array_like=True
 
 
 class ServiceSpecPort(msgspec.Struct, frozen=True, gc=False):
-    """One entry of a Service's port list."""
+    """One entry of a Service's port list. `node_port` is 0 when there is none."""
 
     name: str
     protocol: str
     port: int
+    node_port: int = 0
 
 
 class Service(msgspec.Struct, frozen=True, gc=False):
     """A Service that wants to be proxied.
 
     `cluster_ips` holds at most one address of each family. `annotations` holds only those that begin with
-    `userproxy.dev/`, sorted by key.
+    `userproxy.dev/`, sorted by key. `load_balancer_ips` are the ingress addresses whose ipMode is VIP.
     """
 
     namespace: str
@@ -97,11 +98,27 @@ class Service(msgspec.Struct, frozen=True, gc=False):
     cluster_ips: tuple[str, ...]
     ports: tuple[ServiceSpecPort, ...]
     annotations: tuple[tuple[str, str], ...] = ()
+    external_ips: tuple[str, ...] = ()
+    load_balancer_ips: tuple[str, ...] = ()
+    source_ranges: tuple[str, ...] = ()
+    """networks (canonical text) that may reach the load-balancer addresses; a family with none is open to all"""
+    internal_local: bool = False
+    """internalTrafficPolicy Local"""
+    external_local: bool = False
+    """externalTrafficPolicy Local, where the Service is reachable from outside at all"""
+    health_check_node_port: int = 0
+    affinity_seconds: int = 0
+    """session affinity by client address and how long it is remembered; 0: none"""
 
     @property
     def key(self) -> ServiceName:
         """Identity in the store."""
         return ServiceName(self.namespace, self.name)
+
+    @property
+    def depends_on_host(self) -> bool:
+        """Whether the host's own addresses matter for this Service."""
+        return self.external_local or any(port.node_port for port in self.ports)
 
 
 class SlicePort(msgspec.Struct, frozen=True, gc=False):
@@ -113,13 +130,18 @@ class SlicePort(msgspec.Struct, frozen=True, gc=False):
 
 
 class SliceEndpoint(msgspec.Struct, frozen=True, gc=False):
-    """One endpoint of an EndpointSlice with its conditions resolved (kube-proxy's defaults for absent ones)."""
+    """One endpoint of an EndpointSlice with its conditions resolved (kube-proxy's defaults for absent ones).
+
+    `zones` and `nodes` are the hints: where this endpoint shall be used.
+    """
 
     address: str
     ready: bool = True
     serving: bool = True
     terminating: bool = False
     node: str = ""
+    zones: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
 
 
 class EndpointSlice(msgspec.Struct, frozen=True, gc=False):
@@ -139,11 +161,15 @@ class EndpointSlice(msgspec.Struct, frozen=True, gc=False):
 
 
 class Node(msgspec.Struct, frozen=True, gc=False):
-    """The Node we run on. `leaving` is set while it is being deleted or drained by the cluster autoscaler."""
+    """The Node we run on. `leaving` is set while it is being deleted or drained by the cluster autoscaler.
+
+    `addresses`: those of type InternalIP, then those of type ExternalIP.
+    """
 
     name: str
     zone: str = ""
     leaving: bool = False
+    addresses: tuple[str, ...] = ()
 
     @property
     def key(self) -> ServiceName:
@@ -193,6 +219,8 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     serving: bool = True
     terminating: bool = False
     node: str = ""
+    zones: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
 
     @property
     def socket_address(self) -> Address:
@@ -205,6 +233,20 @@ class FrontendKind(enum.Enum):
 
     CLUSTER_IP = "ClusterIP"
     LOOPBACK = "Loopback"
+    EXTERNAL_IP = "ExternalIP"
+    LOAD_BALANCER = "LoadBalancer"
+    NODE_PORT = "NodePort"
+
+
+class Scope(enum.StrEnum):
+    """Which of a Service's traffic policies a listener follows."""
+
+    INTERNAL = "internal"
+    """ClusterIP and loopback address: internalTrafficPolicy"""
+    EXTERNAL = "external"
+    """external IP and node port: externalTrafficPolicy"""
+    LOAD_BALANCER = "load-balancer"
+    """load-balancer address: externalTrafficPolicy and loadBalancerSourceRanges"""
 
 
 class Frontend(msgspec.Struct, frozen=True, order=True, gc=False):
@@ -220,6 +262,49 @@ class Frontend(msgspec.Struct, frozen=True, order=True, gc=False):
         return f"{host}:{self.port}"
 
 
+class Balance(enum.Enum):
+    """How the endpoint of a new connection is chosen."""
+
+    ROUND_ROBIN = "round-robin"
+    LEAST_CONNECTIONS = "least-connections"
+    RANDOM_TWO = "random-two"
+    SOURCE_HASH = "source-hash"
+
+
+class PortOptions(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What a Service port asks of the data plane beside endpoints."""
+
+    max_connections: int = 0
+    """connections open at once on this port; 0: no limit of its own"""
+    affinity_seconds: int = 0
+    """how long a client's endpoint is remembered after its last new connection; 0: no session affinity"""
+    balance: Balance = Balance.ROUND_ROBIN
+    eject_failures: int = 0
+    """failed dials in a row after which an endpoint rests; 0: never"""
+    drain_seconds: float = -1.0
+    """how long connections to an endpoint that left may go on; negative: for ever"""
+    proxy_protocol: int = 0
+    """version of the PROXY protocol header that endpoints get; 0: none"""
+
+
+DEFAULT_OPTIONS = PortOptions()
+
+
+class Exposure(msgspec.Struct, frozen=True, gc=False):
+    """How a Service port is reached beside its ClusterIP, on one family, and its traffic policies."""
+
+    external_ips: tuple[str, ...] = ()
+    load_balancer_ips: tuple[str, ...] = ()
+    source_ranges: tuple[str, ...] = ()
+    node_port: int = 0
+    health_check_node_port: int = 0
+    internal_local: bool = False
+    external_local: bool = False
+
+
+CLUSTER_IP_ONLY = Exposure()
+
+
 class ServicePort(msgspec.Struct, frozen=True, gc=False):
     """One Service port on one family with every endpoint known for it, usable or not."""
 
@@ -228,20 +313,34 @@ class ServicePort(msgspec.Struct, frozen=True, gc=False):
     port: int
     endpoints: tuple[Endpoint, ...]
     no_endpoints: NoEndpoints | None = None
-    max_connections: int = 0
-    """connections open at once on this port; 0: no limit of its own"""
+    options: PortOptions = DEFAULT_OPTIONS
+    exposure: Exposure = CLUSTER_IP_ONLY
+
+
+class Host(msgspec.Struct, frozen=True, gc=False):
+    """The machine we run on and its place in the cluster."""
+
+    node: str = ""
+    """name of our Node"""
+    zone: str = ""
+    node_addresses: tuple[str, ...] = ()
+    """as the Node object has them"""
+    addresses: tuple[str, ...] = ()
+    """of the interfaces, without link-local ones"""
 
 
 class ListenerSpec(msgspec.Struct, frozen=True, order=True, gc=False, array_like=True):
     """A listening socket that a Service port needs.
 
     `port` 0 lets the data plane choose one. `captured_only`: connections that no capture rule brought here are refused.
+    `scope` says which route of the Service port its connections take.
     """
 
     key: PortKey
     address: str
     port: int
     captured_only: bool
+    scope: Scope = Scope.INTERNAL
 
 
 class CaptureEntry(msgspec.Struct, frozen=True, order=True, gc=False):

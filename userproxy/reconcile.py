@@ -19,7 +19,17 @@ from userproxy.core.plan import Plan, PlanSettings, Running, Serving, plan
 from userproxy.core.sync_counters import SyncCounters
 from userproxy.core.table import ServiceTable
 from userproxy.errors import CaptureError
-from userproxy.model import Address, CaptureEntry, Changes, Frontend, ListenerSpec, PortKey, ServiceName
+from userproxy.model import (
+    Address,
+    CaptureEntry,
+    Changes,
+    Frontend,
+    FrontendKind,
+    Host,
+    ListenerSpec,
+    PortKey,
+    ServiceName,
+)
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +79,9 @@ class Reconciler:
         settings: PlanSettings,
         health: SyncHealth,
         clock: Callable[[], float],
+        node: str = "",
     ) -> None:
+        """`node` is the name of our Node; `clock` gives seconds of the monotonic clock."""
         self.table = ServiceTable()
         self.running = Running()
         self.listening: dict[ListenerSpec, Address] = {}
@@ -85,6 +97,7 @@ class Reconciler:
         self._capture = capture
         self._settings = settings
         self._clock = clock
+        self.host = Host(node)
         self._entries: dict[Frontend, CaptureEntry] = {}
         self._wake = asyncio.Event()
         self._retries = 0
@@ -102,9 +115,27 @@ class Reconciler:
         elif count and changes.resource == "endpointslices":
             self.counters.endpoint_changes += count
             self.counters.endpoint_changes_pending += count
+        self._look_at_host(self.host.addresses)
         if self.table.touched:
             self.health.queued(None, self._clock())
         self._wake.set()
+
+    def feed_addresses(self, addresses: Sequence[str]) -> None:
+        """Take the addresses of the host's interfaces, as they are now."""
+        self._look_at_host(tuple(addresses))
+        if self.table.touched:
+            self._wake.set()
+
+    def _look_at_host(self, addresses: tuple[str, ...]) -> None:
+        """Mark the Services that what changed about the host and its Node matters for."""
+        node, before = self.table.node, self.host
+        zone = node.zone if node else before.zone
+        node_addresses = node.addresses if node else before.node_addresses
+        self.host = Host(before.node, zone, node_addresses, addresses)
+        if zone != before.zone:
+            self.table.touch_all()
+        elif self.host != before:
+            self.table.touch_host_dependent()
 
     async def run(self) -> None:
         """Apply, repair and retry until cancelled."""
@@ -135,7 +166,7 @@ class Reconciler:
         started = self._clock()
         self.counters.service_changes_pending = self.counters.endpoint_changes_pending = 0
         touched = self.table.take()
-        step = plan(self.running, touched, self._settings)
+        step = plan(self.running, touched, self._settings, self.host)
         self._warn(list(touched), step)
         # Most Services a flood touches want what they have: no worker and no kernel need hear of it.
         failed = {} if step.empty else await self._carry_out(step)
@@ -161,7 +192,8 @@ class Reconciler:
         remove = [self._entries.pop(frontend) for frontend in step.release if frontend in self._entries]
         add = []
         for frontend, spec in step.capture:
-            if spec in self.listening:
+            # A node port's listener is bound to the node's own address: packets reach it as they are.
+            if spec in self.listening and frontend.kind is not FrontendKind.NODE_PORT:
                 entry = CaptureEntry(frontend, self.listening[spec])
                 self._entries[frontend] = entry
                 add.append(entry)

@@ -20,7 +20,8 @@ from typing import Any
 
 import uvloop
 
-from userproxy.core.plan import Serving, Verdict
+from tests.build import serving_of
+from userproxy.core.policy import Verdict
 from userproxy.dataplane.plane import LocalPlane, PlaneSettings
 from userproxy.dataplane.pool import WorkerPool, worker_count
 from userproxy.model import Family, ListenerSpec, PortKey, ServicePortName
@@ -56,7 +57,7 @@ async def apply(plane: WorkerPool | LocalPlane, command: dict[str, Any]) -> list
         for host, port in addresses
     ]
     servings = [
-        Serving(_key(name), tuple((host, port) for host, port in endpoints), Verdict.CARRY)
+        serving_of(_key(name), tuple((host, port) for host, port in endpoints), Verdict.CARRY)
         for name, endpoints in command["serve"].items()
     ]
     opened = await plane.open(specs, servings)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.build import service
 from userproxy.core.annotations import ServiceSettings, read_annotations
-from userproxy.model import NoEndpoints
+from userproxy.model import DEFAULT_OPTIONS, NoEndpoints
 
 
 def test_no_annotation() -> None:
@@ -19,13 +19,13 @@ def test_no_endpoints(value: str) -> None:
 
 
 def test_max_connections() -> None:
-    assert read_annotations(service("web", max_connections="500")).max_connections == 500
+    assert read_annotations(service("web", max_connections="500")).options.max_connections == 500
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "many", "1.5", ""])
 def test_a_bad_limit_is_named_and_ignored(value: str) -> None:
     settings = read_annotations(service("web", max_connections=value))
-    assert settings.max_connections == 0
+    assert settings.options is DEFAULT_OPTIONS
     assert "use a number of connections above 0" in settings.warnings[0]
 
 

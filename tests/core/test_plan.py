@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from tests.build import endpoint_slice, key, name, service, services, slices
-from userproxy.core.plan import Plan, PlanSettings, Running, Serving, Verdict, plan
+from tests.build import endpoint_slice, key, name, service, services, serving_of, slices
+from userproxy.core.plan import Plan, PlanSettings, Running, plan
+from userproxy.core.policy import Verdict
 from userproxy.core.table import ServiceTable
 from userproxy.model import (
     Changes,
     Family,
     Frontend,
     FrontendKind,
+    Host,
     ListenerSpec,
     NoEndpoints,
+    Scope,
     Service,
     ServiceSpecPort,
+    SliceEndpoint,
 )
 
 
@@ -35,13 +43,14 @@ class Node:
     def __init__(self, using: PlanSettings | None = None) -> None:
         self.table = ServiceTable()
         self.running = Running()
+        self.host = Host("n1", addresses=("127.0.0.1", "192.168.1.5"))
         self.settings = using or settings()
 
     def step(self, *batches: Changes, failing: str = "") -> Plan:
         """Apply batches, plan, record; listeners of the Service `failing` do not open."""
         for batch in batches:
             self.table.apply(batch)
-        made = plan(self.running, self.table.take(), self.settings)
+        made = plan(self.running, self.table.take(), self.settings, self.host)
         failed = [spec for spec in made.open if failing and spec.key.name.name == failing]
         self.table.touch(self.running.record(made, failed))
         return made
@@ -60,7 +69,7 @@ def test_redirect_opens_one_listener_on_the_proxy_address() -> None:
     spec = ListenerSpec(key("web"), "169.254.77.1", 0, captured_only=True)
     assert made.open == (spec,)
     assert made.capture == ((frontend("10.96.0.10"), spec),)
-    assert made.serve == (Serving(key("web"), (("10.0.0.1", 8080), ("10.0.0.2", 8080)), Verdict.CARRY),)
+    assert made.serve == (serving_of(key("web"), (("10.0.0.1", 8080), ("10.0.0.2", 8080)), Verdict.CARRY),)
     assert not made.empty
 
 
@@ -125,7 +134,7 @@ def test_udp_is_left_alone_for_now() -> None:
 
 
 def test_verdicts_without_usable_endpoints() -> None:
-    assert Node().step(WEB).serve == (Serving(key("web"), (), Verdict.DROP),)
+    assert Node().step(WEB).serve == (serving_of(key("web"), (), Verdict.DROP),)
     assert Node(settings(no_endpoints=NoEndpoints.REJECT)).step(WEB).serve[0].verdict is Verdict.REJECT
     own = services(service("web", no_endpoints="reject"))
     assert Node().step(own).serve[0].verdict is Verdict.REJECT
@@ -135,7 +144,7 @@ def test_an_endpoint_change_touches_no_listener_and_no_rule() -> None:
     node = Node()
     node.step(WEB, WEB_UP)
     made = node.step(slices(endpoint_slice("web-1", "web", "10.0.0.2")))
-    assert made.serve == (Serving(key("web"), (("10.0.0.2", 8080),), Verdict.CARRY),)
+    assert made.serve == (serving_of(key("web"), (("10.0.0.2", 8080),), Verdict.CARRY),)
     assert (made.open, made.capture, made.release, made.close) == ((), (), (), ())
 
 
@@ -287,3 +296,87 @@ def test_what_runs_equals_what_the_snapshot_wants_after_any_sequence(steps: list
             for port in node.table.service_ports(one)
         }
         assert {(one.address, one.port) for one in captured} == wanted_frontends
+
+
+def exposed(**fields: Any) -> Service:
+    return structs.replace(
+        service("web"), ports=(ServiceSpecPort("", "TCP", 80, fields.pop("node_port", 0)),), **fields
+    )
+
+
+def test_external_and_load_balancer_addresses_have_listeners_of_their_own() -> None:
+    node = Node()
+    web = exposed(
+        external_ips=("192.0.2.1", "192.0.2.2", "fd00::9"), load_balancer_ips=("192.0.2.2", "192.0.2.3")
+    )
+    made = node.step(services(web), slices(endpoint_slice("web-1", "web", "10.0.0.1")))
+    assert {(spec.scope, spec.address, spec.port, spec.captured_only) for spec in made.open} == {
+        (scope, "169.254.77.1", 0, True) for scope in Scope
+    }
+    assert {(frontend.address, frontend.kind, spec.scope) for frontend, spec in made.capture} == {
+        ("10.96.0.10", FrontendKind.CLUSTER_IP, Scope.INTERNAL),
+        ("192.0.2.2", FrontendKind.LOAD_BALANCER, Scope.LOAD_BALANCER),
+        ("192.0.2.3", FrontendKind.LOAD_BALANCER, Scope.LOAD_BALANCER),
+        ("192.0.2.1", FrontendKind.EXTERNAL_IP, Scope.EXTERNAL),
+    }
+
+
+def test_in_route_mode_each_address_has_a_listener() -> None:
+    made = Node(settings("route")).step(services(exposed(external_ips=("192.0.2.1",))), slices())
+    assert {(spec.address, spec.port, spec.scope) for spec in made.open} == {
+        ("10.96.0.10", 80, Scope.INTERNAL),
+        ("192.0.2.1", 80, Scope.EXTERNAL),
+    }
+
+
+@pytest.mark.parametrize("capture", ["redirect", "route", "loopback", "none"])
+def test_node_ports_are_bound_to_the_hosts_addresses(capture: str) -> None:
+    node = Node(settings(capture))
+    made = node.step(services(exposed(node_port=30080)), slices())
+    bound = [spec for spec in made.open if spec.scope is Scope.EXTERNAL]
+    assert [(spec.address, spec.port, spec.captured_only) for spec in bound] == [
+        ("127.0.0.1", 30080, False),
+        ("192.168.1.5", 30080, False),
+    ]
+    node.host = structs.replace(node.host, addresses=("192.168.1.6",))
+    node.table.touch_host_dependent()
+    moved = node.step()
+    assert [spec.address for spec in moved.open] == ["192.168.1.6"]
+    assert moved.close == tuple(bound)
+    assert node.step(services(exposed())).close == moved.open
+
+
+def test_a_sidecar_serves_no_node_port() -> None:
+    node = Node(structs.replace(settings(), node_ports=False))
+    made = node.step(services(exposed(node_port=30080)), slices())
+    assert [spec.scope for spec in made.open] == [Scope.INTERNAL]
+
+
+def test_two_services_cannot_have_one_node_port() -> None:
+    node = Node()
+    other = structs.replace(exposed(node_port=30080), name="other", cluster_ips=("10.96.0.11",))
+    made = node.step(services(exposed(node_port=30080), other), slices())
+    assert len([spec for spec in made.open if spec.scope is Scope.EXTERNAL]) == 2
+    assert {(holder.name.name, waiter.name.name) for _, holder, waiter in made.contended} == {
+        ("other", "web")
+    }
+
+
+def test_the_local_set_goes_with_the_serving_when_a_policy_asks_for_it() -> None:
+    node = Node()
+    here, there = SliceEndpoint("10.0.0.1", node="n1"), SliceEndpoint("10.0.0.2", node="n2")
+    [serving] = node.step(
+        services(exposed(internal_local=True)), slices(endpoint_slice("web-1", "web", here, there))
+    ).serve
+    assert (len(serving.cluster), serving.local) == (2, (("10.0.0.1", 8080),))
+    assert serving.route(Scope.INTERNAL).local
+    assert serving.route(Scope.LOAD_BALANCER) is serving.routes[0]
+
+
+def test_everything_is_planned_again_when_our_place_in_the_cluster_changes() -> None:
+    node = Node()
+    hinted = [SliceEndpoint("10.0.0.1", zones=("a",)), SliceEndpoint("10.0.0.2", zones=("b",))]
+    node.step(services(service("web")), slices(endpoint_slice("web-1", "web", *hinted)))
+    node.host = structs.replace(node.host, zone="b")
+    node.table.touch_all()
+    assert [serving.cluster for serving in node.step().serve] == [(("10.0.0.2", 8080),)]

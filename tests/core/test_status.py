@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from userproxy.core.counters import PortCounters
-from userproxy.core.plan import PlanSettings, Running, Verdict, plan
+from userproxy.core.plan import PlanSettings, Running, plan
+from userproxy.core.policy import Verdict
 from userproxy.core.status import (
     CaptureView,
     ConnectionTotals,
@@ -26,6 +27,7 @@ from userproxy.model import (
     Changes,
     EndpointSlice,
     Family,
+    Host,
     ListenerSpec,
     NoEndpoints,
     PortKey,
@@ -64,7 +66,7 @@ def applied(
     """Plan everything and pretend that each listener that asked for any port got one from 40000 on."""
     running = Running()
     settings = PlanSettings(capture, "169.254.77.1", "", no_endpoints)
-    steps = plan(running, table.take(), settings)
+    steps = plan(running, table.take(), settings, Host())
     running.record(steps)
     return running, {
         spec: (spec.address, spec.port or 40000 + n) for n, spec in enumerate(sorted(steps.open))

@@ -10,9 +10,10 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
-from tests.build import key
+from tests.build import key, serving_of
 from userproxy.core.counters import PortCounters
-from userproxy.core.plan import Serving, Verdict
+from userproxy.core.plan import Serving
+from userproxy.core.policy import Verdict
 from userproxy.dataplane.plane import LocalPlane, PlaneSettings
 from userproxy.model import Address, ListenerSpec
 
@@ -51,7 +52,7 @@ class Rig:
 
 def serving(endpoints: Sequence[Address], verdict: Verdict | None = None) -> Serving:
     """What the plan would say."""
-    return Serving(KEY, tuple(endpoints), verdict or (Verdict.CARRY if endpoints else Verdict.DROP))
+    return serving_of(KEY, tuple(endpoints), verdict or (Verdict.CARRY if endpoints else Verdict.DROP))
 
 
 @contextlib.asynccontextmanager

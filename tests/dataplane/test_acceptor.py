@@ -9,9 +9,9 @@ import socket
 
 import pytest
 
-from tests.build import key
+from tests.build import key, serving_of
 from tests.dataplane.rig import client_socket, echo, echo_process, endpoint, receive, rig, send, until
-from userproxy.core.plan import Serving, Verdict
+from userproxy.core.policy import Verdict
 from userproxy.model import ListenerSpec
 
 
@@ -38,10 +38,10 @@ async def test_above_the_limit_clients_wait_in_the_queue() -> None:
 
 async def test_a_service_port_has_a_limit_of_its_own() -> None:
     async with endpoint(echo) as address, rig(address) as proxy:
-        limited = Serving(proxy.spec.key, (address,), Verdict.CARRY, 2)
+        limited = serving_of(proxy.spec.key, (address,), Verdict.CARRY, max_connections=2)
         await proxy.plane.open([], [limited])
         other = ListenerSpec(key("other"), "127.0.0.1", 0, captured_only=False)
-        opened = await proxy.plane.open([other], [Serving(other.key, (address,), Verdict.CARRY)])
+        opened = await proxy.plane.open([other], [serving_of(other.key, (address,), Verdict.CARRY)])
         clients = [await proxy.connect() for _ in range(4)]
         loop = asyncio.get_running_loop()
         try:
@@ -54,7 +54,7 @@ async def test_a_service_port_has_a_limit_of_its_own() -> None:
             assert proxy.counters.paused > 0
             clients[0].close()
             await until(lambda: proxy.counters.accepted == 3)
-            await proxy.plane.open([], [Serving(proxy.spec.key, (address,), Verdict.CARRY)])
+            await proxy.plane.open([], [serving_of(proxy.spec.key, (address,), Verdict.CARRY)])
             await until(lambda: proxy.counters.accepted == 4)
         finally:
             for client in clients:

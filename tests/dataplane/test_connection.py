@@ -23,7 +23,8 @@ from tests.dataplane.rig import (
     send,
     until,
 )
-from userproxy.dataplane.sockets import drop_connections
+from userproxy.core.networks import DROP_ALL
+from userproxy.dataplane.sockets import filter_packets
 from userproxy.model import Address
 
 
@@ -31,7 +32,7 @@ from userproxy.model import Address
 def silent_endpoint() -> Iterator[Address]:
     """An address that answers no SYN at all, as a Pod behind a broken network does."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
-        drop_connections(sock)
+        filter_packets(sock, DROP_ALL)
         yield sock.getsockname()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.build import key
 from tests.dataplane.rig import client_socket, closed_port, endpoint, named, receive, rig, serving
-from userproxy.core.plan import Verdict
+from userproxy.core.policy import Verdict
 from userproxy.dataplane.listeners import Listeners
 from userproxy.dataplane.sockets import SocketSettings
 from userproxy.errors import ListenError

@@ -10,9 +10,9 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from tests.build import key
+from tests.build import key, serving_of
 from tests.dataplane.rig import KEY, answering, client_socket, echo, endpoint, receive, send, serving, until
-from userproxy.core.plan import Serving, Verdict
+from userproxy.core.policy import Verdict
 from userproxy.dataplane.plane import PlaneSettings
 from userproxy.dataplane.pool import WorkerPool
 from userproxy.model import Address, ListenerSpec
@@ -51,7 +51,7 @@ async def proxy(victim: Address, **settings: object) -> AsyncIterator[Proxy]:
         pool = WorkerPool(PlaneSettings(**settings), 1)
         await pool.start()
         try:
-            servings = [serving([victim]), Serving(OTHER.key, (other,), Verdict.CARRY)]
+            servings = [serving([victim]), serving_of(OTHER.key, (other,), Verdict.CARRY)]
             opened = await pool.open([VICTIM, OTHER], servings)
             made = Proxy(pool, opened.addresses)
             await made.other_answers()
@@ -129,7 +129,7 @@ async def test_clients_that_never_read() -> None:
 
 async def test_a_full_service_port_does_not_stop_the_other() -> None:
     async with endpoint(echo) as victim, proxy(victim) as under_attack:
-        await under_attack.pool.open([], [Serving(KEY, (victim,), Verdict.CARRY, 5)])
+        await under_attack.pool.open([], [serving_of(KEY, (victim,), Verdict.CARRY, max_connections=5)])
         loop = asyncio.get_running_loop()
         clients = []
         try:

@@ -7,9 +7,9 @@ import socket
 
 import pytest
 
-from tests.build import key
+from tests.build import key, serving_of
 from tests.dataplane.rig import echo, endpoint, receive, rig, send, until
-from userproxy.core.plan import Serving, Verdict
+from userproxy.core.policy import Verdict
 from userproxy.dataplane.plane import LocalPlane, PlaneSettings
 from userproxy.model import ListenerSpec
 
@@ -54,7 +54,7 @@ async def test_a_listener_that_cannot_be_opened_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         bad = ListenerSpec(key("bad"), *taken.getsockname(), captured_only=False)
         good = ListenerSpec(key("good"), "127.0.0.1", 0, captured_only=False)
-        servings = [Serving(one.key, (("127.0.0.1", 1),), Verdict.CARRY) for one in (bad, good)]
+        servings = [serving_of(one.key, (("127.0.0.1", 1),), Verdict.CARRY) for one in (bad, good)]
         opened = await plane.open([bad, good], servings)
     assert list(opened.failures) == [bad]
     assert list(opened.addresses) == [good]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.build import key
+from tests.build import key, serving_of
 from tests.dataplane.rig import (
     KEY,
     answering,
@@ -27,7 +27,7 @@ from tests.dataplane.rig import (
     serving,
     until,
 )
-from userproxy.core.plan import Serving, Verdict
+from userproxy.core.policy import Verdict
 from userproxy.dataplane import pool as pool_module
 from userproxy.dataplane.plane import PlaneSettings
 from userproxy.dataplane.pool import WorkerPool, worker_count
@@ -258,7 +258,7 @@ async def test_closed_listeners_refuse_and_can_be_opened_again() -> None:
 async def test_more_listeners_than_fit_one_message_reach_every_worker() -> None:
     async with endpoint(answering(b"ok")) as address, running(workers=2) as proxy:
         specs = [ListenerSpec(key(f"s{n}"), "127.0.0.1", 0, captured_only=False) for n in range(450)]
-        servings = [Serving(spec.key, (address,), Verdict.CARRY) for spec in specs]
+        servings = [serving_of(spec.key, (address,), Verdict.CARRY) for spec in specs]
         opened = await proxy.pool.open(specs, servings)
         assert opened.failures == {}
         os.kill(proxy.pids()[0], signal.SIGKILL)

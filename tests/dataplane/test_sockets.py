@@ -10,10 +10,10 @@ import pytest
 from userproxy.dataplane.sockets import (
     SocketSettings,
     address_family,
-    admit_connections,
     bound_socket,
     listen_error,
     original_destination,
+    unfilter_packets,
 )
 from userproxy.model import Family
 
@@ -52,7 +52,7 @@ def test_no_original_destination_without_redirect() -> None:
 
 def test_admitting_twice_is_fine() -> None:
     with socket.socket() as sock:
-        admit_connections(sock)
+        unfilter_packets(sock)
 
 
 def test_families() -> None:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.build import key
+from tests.build import key, serving_of
 from userproxy.core.counters import PortCounters
-from userproxy.core.plan import Serving, Verdict
+from userproxy.core.policy import Verdict
 from userproxy.dataplane.sockets import SocketSettings
 from userproxy.dataplane.wire import (
     Confirm,
@@ -44,7 +44,7 @@ def ends() -> Iterator[tuple[Wire, Wire]]:
     "message",
     [
         Setup(1, 2, SocketSettings(), 300.0, 0),
-        Serve((Serving(key("web"), (("10.0.0.1", 80), ("fd00::1", 81)), Verdict.CARRY),)),
+        Serve((serving_of(key("web"), (("10.0.0.1", 80), ("fd00::1", 81)), Verdict.CARRY),)),
         Unlisten((SPEC,)),
         Forget((key("web"), key("db"))),
         Confirm(7),
@@ -83,7 +83,7 @@ def test_more_than_the_socket_takes_is_queued_and_flushed(ends: tuple[Wire, Wire
     read, write = os.pipe()
     sent = 0
     while not one.waiting:
-        one.send(Serve((Serving(key("web"), endpoints, Verdict.CARRY),)))
+        one.send(Serve((serving_of(key("web"), endpoints, Verdict.CARRY),)))
         sent += 1
         assert sent < 1000
     one.send(Listen((SPEC,)), [write])

@@ -5,9 +5,12 @@ Owns the parsing. A wrong value never harms the Service: it is named in a warnin
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import msgspec
 
-from userproxy.model import NoEndpoints, Service
+from userproxy.model import DEFAULT_OPTIONS, NoEndpoints, PortOptions, Service
 
 PREFIX = "userproxy.dev/"
 NO_ENDPOINTS = PREFIX + "no-endpoints"
@@ -24,14 +27,16 @@ class ServiceSettings(msgspec.Struct, frozen=True):
     """What the annotations of one Service ask for, and what was wrong with them (one line each)."""
 
     no_endpoints: NoEndpoints | None = None
-    max_connections: int = 0
+    options: PortOptions = DEFAULT_OPTIONS
     warnings: tuple[str, ...] = ()
 
 
 def read_annotations(service: Service) -> ServiceSettings:
     """Return the settings of `service`; unknown names and bad values become warnings."""
     no_endpoints: NoEndpoints | None = None
-    max_connections = 0
+    options: dict[str, Any] = (
+        {"affinity_seconds": service.affinity_seconds} if service.affinity_seconds else {}
+    )
     warnings: list[str] = []
     for name, value in service.annotations:
         if name not in KNOWN:
@@ -41,11 +46,25 @@ def read_annotations(service: Service) -> ServiceSettings:
             )
         elif name == NO_ENDPOINTS and value in ("drop", "reject"):
             no_endpoints = NoEndpoints(value)
-        elif name == MAX_CONNECTIONS and value.isascii() and value.isdigit() and int(value[:10]) > 0:
-            max_connections = int(value[:10])
-        else:
-            wanted = "`drop` or `reject`" if name == NO_ENDPOINTS else "a number of connections above 0"
+        elif name == NO_ENDPOINTS or (parsed := _PARSERS[name][1](value)) is None:
+            wanted = "`drop` or `reject`" if name == NO_ENDPOINTS else _PARSERS[name][2]
             warnings.append(
                 f"Service {service.key}: annotation {name}={value[:40]!r} is ignored; use {wanted}"
             )
-    return ServiceSettings(no_endpoints, max_connections, tuple(warnings))
+        else:
+            options[_PARSERS[name][0]] = parsed
+    return ServiceSettings(
+        no_endpoints, PortOptions(**options) if options else DEFAULT_OPTIONS, tuple(warnings)
+    )
+
+
+def _count(text: str) -> int | None:
+    number = int(text[:10]) if text.isascii() and text.isdigit() else 0
+    return number if number > 0 else None
+
+
+_PARSERS: dict[str, tuple[str, Callable[[str], Any], str]] = {
+    MAX_CONNECTIONS: ("max_connections", _count, "a number of connections above 0"),
+}
+"""For each annotation that is an option of the data plane: the field of PortOptions, its parser (None: not valid), and what to
+write instead of a bad value."""

@@ -7,34 +7,32 @@ depend on the number of other Services. `Running` remembers what was applied; on
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from userproxy.core.loopback import loopback_address, loopback_port
-from userproxy.core.topology import usable
+from userproxy.core.node_ports import PRIMARY, node_port_addresses
+from userproxy.core.policy import Route, Verdict, needs_local_set, routes
+from userproxy.core.topology import cluster_set, local_set
 from userproxy.model import (
+    DEFAULT_OPTIONS,
     Address,
+    Endpoint,
     Family,
     Frontend,
     FrontendKind,
+    Host,
     ListenerSpec,
     NoEndpoints,
     PortKey,
+    PortOptions,
+    Scope,
     ServiceName,
     ServicePort,
 )
 
 SERVED_PROTOCOLS = frozenset({"TCP"})
-
-
-class Verdict(enum.Enum):
-    """What happens to a connection attempt at a Service port."""
-
-    CARRY = "carry"
-    DROP = "drop"
-    REJECT = "reject"
 
 
 class PlanSettings(msgspec.Struct, frozen=True):
@@ -50,6 +48,12 @@ class PlanSettings(msgspec.Struct, frozen=True):
     """what a client meets while no endpoint is usable, unless the Service says otherwise"""
     first_port: int = 0
     """lowest port number this process may bind in loopback mode (ip_unprivileged_port_start, 0 when privileged)"""
+    pod_networks: tuple[str, ...] = ()
+    """where Pods have their addresses; empty: not known"""
+    node_ports: bool = True
+    """whether node ports are served (not in a sidecar, which stands for one Pod)"""
+    node_port_addresses: tuple[str, ...] = (PRIMARY,)
+    localhost_node_ports: bool = True
 
     def proxy_address(self, family: Family) -> str:
         """Return the address of redirect listeners of one family."""
@@ -57,12 +61,25 @@ class PlanSettings(msgspec.Struct, frozen=True):
 
 
 class Serving(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """Where the connections of one Service port go."""
+    """Where the connections of one Service port go, and how."""
 
     key: PortKey
-    endpoints: tuple[Address, ...]
-    verdict: Verdict
-    max_connections: int = 0
+    cluster: tuple[Address, ...]
+    """endpoints that may be used, wherever they are"""
+    local: tuple[Address, ...]
+    """those on this node; empty unless a route asks for them"""
+    routes: tuple[Route, ...]
+    """one for each scope in use, that of the ClusterIP first"""
+    options: PortOptions = DEFAULT_OPTIONS
+
+    @property
+    def verdict(self) -> Verdict:
+        """What clients of the ClusterIP meet."""
+        return self.routes[0].verdict
+
+    def route(self, scope: Scope) -> Route:
+        """Return the route of a listener's scope."""
+        return next((route for route in self.routes if route.scope == scope), self.routes[0])
 
 
 class PortPlan(msgspec.Struct, frozen=True, gc=False):
@@ -151,10 +168,13 @@ class Running:
 
 
 def plan(
-    running: Running, changes: Mapping[ServiceName, tuple[ServicePort, ...]], settings: PlanSettings
+    running: Running,
+    changes: Mapping[ServiceName, tuple[ServicePort, ...]],
+    settings: PlanSettings,
+    host: Host,
 ) -> Plan:
-    """Return the steps from `running` to what the touched Services in `changes` want."""
-    draft = _Draft(running, settings)
+    """Return the steps from `running` to what the touched Services in `changes` want on `host`."""
+    draft = _Draft(running, settings, host)
     for name, ports in changes.items():
         draft.service(name, [port for port in ports if port.key.name.protocol in SERVED_PROTOCOLS])
     return draft.finish()
@@ -163,9 +183,10 @@ def plan(
 class _Draft:
     """A plan in the making; frontends granted in this plan are claimed at once so that two Services cannot share one."""
 
-    def __init__(self, running: Running, settings: PlanSettings) -> None:
+    def __init__(self, running: Running, settings: PlanSettings, host: Host) -> None:
         self._running = running
         self._settings = settings
+        self._host = host
         self._claimed: dict[Frontend, PortKey] = {}
         self._loopback: dict[ServiceName, str | None] = {}
         self._loopback_new: set[str] = set()
@@ -211,8 +232,7 @@ class _Draft:
     def _port(
         self, port: ServicePort, listeners: Iterable[tuple[ListenerSpec, tuple[Frontend, ...]]]
     ) -> None:
-        endpoints = tuple(endpoint.socket_address for endpoint in usable(port.endpoints))
-        serving = Serving(port.key, endpoints, self._verdict(port, endpoints), port.max_connections)
+        serving = self._serving(port)
         after = PortPlan(serving, tuple(self._granted(port.key, listeners)))
         before = self._running.ports.get(port.key)
         if before == after:
@@ -229,10 +249,13 @@ class _Draft:
         self._release.extend(frontend for frontend, spec in old.items() if new.get(frontend) != spec)
         self._capture.extend((frontend, spec) for frontend, spec in new.items() if old.get(frontend) != spec)
 
-    def _verdict(self, port: ServicePort, endpoints: tuple[Address, ...]) -> Verdict:
-        if endpoints:
-            return Verdict.CARRY
-        return Verdict((port.no_endpoints or self._settings.no_endpoints).value)
+    def _serving(self, port: ServicePort) -> Serving:
+        host, settings = self._host, self._settings
+        cluster = _addresses(cluster_set(port.endpoints, host.node, host.zone))
+        local = _addresses(local_set(port.endpoints, host.node)) if needs_local_set(port) else ()
+        no_endpoints = port.no_endpoints or settings.no_endpoints
+        found = routes(port, host, settings.pod_networks, no_endpoints, cluster, local)
+        return Serving(port.key, cluster, local, found, port.options)
 
     def _granted(
         self, key: PortKey, listeners: Iterable[tuple[ListenerSpec, tuple[Frontend, ...]]]
@@ -252,17 +275,52 @@ class _Draft:
     def _listeners(
         self, port: ServicePort, has_ipv4: bool, numbers: set[int]
     ) -> list[tuple[ListenerSpec, tuple[Frontend, ...]]]:
-        key, mode = port.key, self._settings.capture
+        mode = self._settings.capture
         if mode == "loopback":
-            return self._loopback_listeners(port, has_ipv4, numbers)
-        frontend = Frontend(port.cluster_ip, port.port, key.name.protocol, FrontendKind.CLUSTER_IP)
-        if mode == "route":
-            return [(ListenerSpec(key, port.cluster_ip, port.port, captured_only=False), (frontend,))]
-        address = self._settings.proxy_address(key.family)
+            captured = self._loopback_listeners(port, has_ipv4, numbers)
+        elif mode == "route":
+            captured = self._listeners_at_frontends(port)
+        else:
+            captured = self._listeners_at_proxy(port)
+        return captured + self._node_port_listeners(port)
+
+    def _listeners_at_frontends(self, port: ServicePort) -> list[tuple[ListenerSpec, tuple[Frontend, ...]]]:
+        return [
+            (ListenerSpec(port.key, one.address, one.port, captured_only=False, scope=scope), (one,))
+            for scope, frontends in _captured_frontends(port).items()
+            for one in frontends
+        ]
+
+    def _listeners_at_proxy(self, port: ServicePort) -> list[tuple[ListenerSpec, tuple[Frontend, ...]]]:
+        address = self._settings.proxy_address(port.key.family)
         if not address:
             return []
-        spec = ListenerSpec(key, address, 0, captured_only=mode == "redirect")
-        return [(spec, (frontend,) if mode == "redirect" else ())]
+        if self._settings.capture != "redirect":
+            return [(ListenerSpec(port.key, address, 0, captured_only=False), ())]
+        return [
+            (ListenerSpec(port.key, address, 0, captured_only=True, scope=scope), frontends)
+            for scope, frontends in _captured_frontends(port).items()
+        ]
+
+    def _node_port_listeners(self, port: ServicePort) -> list[tuple[ListenerSpec, tuple[Frontend, ...]]]:
+        """Return a listener on each of the host's addresses that answers node ports; the kernel needs no rule for them."""
+        number = port.exposure.node_port
+        if not number or not self._settings.node_ports:
+            return []
+        addresses = node_port_addresses(
+            self._settings.node_port_addresses,
+            self._host,
+            port.key.family,
+            localhost=self._settings.localhost_node_ports,
+        )
+        protocol = port.key.name.protocol
+        return [
+            (
+                ListenerSpec(port.key, address, number, captured_only=False, scope=Scope.EXTERNAL),
+                (Frontend(address, number, protocol, FrontendKind.NODE_PORT),),
+            )
+            for address in addresses
+        ]
 
     def _loopback_listeners(
         self, port: ServicePort, has_ipv4: bool, numbers: set[int]
@@ -288,3 +346,25 @@ class _Draft:
 
     def _is_loopback_taken(self, address: str) -> bool:
         return address in self._loopback_new or address in self._running.loopback_taken
+
+
+def _captured_frontends(port: ServicePort) -> dict[Scope, tuple[Frontend, ...]]:
+    """Return the addresses that packets must be brought from, by the policy they follow; none is named twice."""
+    exposure, protocol = port.exposure, port.key.name.protocol
+    seen: set[str] = set()
+
+    def frontends(addresses: Iterable[str], kind: FrontendKind) -> tuple[Frontend, ...]:
+        fresh = [address for address in dict.fromkeys(addresses) if address not in seen]
+        seen.update(fresh)
+        return tuple(Frontend(address, port.port, protocol, kind) for address in fresh)
+
+    found = {
+        Scope.INTERNAL: frontends((port.cluster_ip,), FrontendKind.CLUSTER_IP),
+        Scope.LOAD_BALANCER: frontends(exposure.load_balancer_ips, FrontendKind.LOAD_BALANCER),
+        Scope.EXTERNAL: frontends(exposure.external_ips, FrontendKind.EXTERNAL_IP),
+    }
+    return {scope: addresses for scope, addresses in found.items() if addresses}
+
+
+def _addresses(endpoints: Iterable[Endpoint]) -> tuple[Address, ...]:
+    return tuple(endpoint.socket_address for endpoint in endpoints)

@@ -13,7 +13,8 @@ import msgspec
 
 from userproxy.core.addresses import address_text
 from userproxy.core.counters import PortCounters
-from userproxy.core.plan import PortPlan, Running, Verdict
+from userproxy.core.plan import PortPlan, Running
+from userproxy.core.policy import Verdict
 from userproxy.core.table import ServiceTable
 from userproxy.model import (
     Address,
@@ -224,11 +225,9 @@ def _port_view(
 
 
 def _closed_listeners(plan: PortPlan, bound: Mapping[ListenerSpec, Address]) -> Iterator[str]:
-    if plan.serving.verdict is Verdict.REJECT:
-        # Closed listeners are how a rejected connection gets its RST.
-        return
     for spec, _ in plan.listeners:
-        if spec not in bound:
+        # Closed listeners are how a rejected connection gets its RST.
+        if spec not in bound and plan.serving.route(spec.scope).verdict is not Verdict.REJECT:
             yield f"the listener on {address_text((spec.address, spec.port))} is not open"
 
 
@@ -246,7 +245,7 @@ def _listener_view(spec: ListenerSpec, bound: Mapping[ListenerSpec, Address]) ->
 
 
 def _endpoint_views(port: ServicePort, plan: PortPlan | None) -> tuple[EndpointView, ...]:
-    in_use = frozenset(plan.serving.endpoints) if plan else frozenset()
+    in_use = {*plan.serving.cluster, *plan.serving.local} if plan else set()
     return tuple(
         EndpointView(
             one.address,

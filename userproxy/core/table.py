@@ -11,10 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from userproxy.core.annotations import ServiceSettings, read_annotations
+from userproxy.core.networks import of_family
 from userproxy.model import (
+    CLUSTER_IP_ONLY,
     Changes,
     Endpoint,
     EndpointSlice,
+    Exposure,
+    Family,
     Node,
     PortKey,
     Service,
@@ -100,8 +104,17 @@ class ServiceTable:
                     port.port,
                     merge_endpoints(own, port),
                     settings.no_endpoints,
-                    settings.max_connections,
+                    settings.options,
+                    exposure(service, port, family),
                 )
+
+    def touch_all(self) -> None:
+        """Mark every Service: what we know of our own place in the cluster has changed."""
+        self._touched.update(self._services)
+
+    def touch_host_dependent(self) -> None:
+        """Mark the Services that follow the host's own addresses: those with node ports or an external policy."""
+        self._touched.update(name for name, one in self._services.items() if one.depends_on_host)
 
     def services(self) -> Iterator[ServiceName]:
         """Yield the names of all Services, sorted."""
@@ -138,7 +151,8 @@ class ServiceTable:
             self._touched.add(owner)
         else:
             # The last known Node stays (row 1.4.14), but a Node that was deleted is leaving for certain.
-            self.node = Node(key.name, self.node.zone if self.node else "", leaving=True)
+            before = self.node or Node(key.name)
+            self.node = Node(key.name, before.zone, leaving=True, addresses=before.addresses)
 
 
 def merge_endpoints(slices: Iterable[EndpointSlice], port: ServiceSpecPort) -> tuple[Endpoint, ...]:
@@ -154,5 +168,30 @@ def merge_endpoints(slices: Iterable[EndpointSlice], port: ServiceSpecPort) -> t
                 text = f"{one.address}:{number}"
                 if text in found and one.terminating:
                     continue
-                found[text] = Endpoint(one.address, number, one.ready, one.serving, one.terminating, one.node)
+                found[text] = Endpoint(
+                    one.address,
+                    number,
+                    one.ready,
+                    one.serving,
+                    one.terminating,
+                    one.node,
+                    one.zones,
+                    one.nodes,
+                )
     return tuple(found[text] for text in sorted(found))
+
+
+def exposure(service: Service, port: ServiceSpecPort, family: Family) -> Exposure:
+    """Return how a Service port is reached beside its ClusterIP on one family."""
+    wider = service.external_ips or service.load_balancer_ips or port.node_port
+    if not wider and not service.internal_local and not service.health_check_node_port:
+        return CLUSTER_IP_ONLY
+    return Exposure(
+        of_family(service.external_ips, family),
+        of_family(service.load_balancer_ips, family),
+        of_family(service.source_ranges, family),
+        port.node_port,
+        service.health_check_node_port,
+        service.internal_local,
+        service.external_local,
+    )

@@ -16,7 +16,9 @@ from collections.abc import Callable, Iterable
 
 from userproxy.core.balancer import RoundRobin
 from userproxy.core.counters import PortCounters
+from userproxy.core.networks import contains
 from userproxy.core.plan import Serving
+from userproxy.core.policy import Route
 from userproxy.dataplane.connection import DIAL_DEADLINES, Connection
 from userproxy.dataplane.flow_recorder import FlowRecorder
 from userproxy.dataplane.reactor import Countdown, Reactor
@@ -40,14 +42,19 @@ _STREAM = _socket.SOCK_STREAM
 class Port:
     """What is kept for one Service port on one family."""
 
-    __slots__ = ("balancer", "counters", "key", "limit", "parked")
+    __slots__ = ("balancer", "counters", "key", "limit", "listeners", "local", "parked", "routes")
 
     def __init__(self, key: PortKey) -> None:
         self.key = key
         self.balancer = RoundRobin()
+        """over the endpoints of the whole cluster"""
+        self.local = RoundRobin()
+        """over those of this node"""
+        self.routes: dict[str, Route] = {}
         self.counters = PortCounters()
         self.limit = 0
         """connections open at once in this worker; 0: none of its own"""
+        self.listeners: list[Listener] = []
         self.parked: list[Listener] = []
         """listeners that rest until a connection of this port ends"""
 
@@ -59,7 +66,7 @@ class Port:
 class Listener:
     """A registered listening socket. Level-triggered and exclusive, so workers that share it are not all woken."""
 
-    __slots__ = ("acceptor", "family", "parked", "port", "sock", "spec")
+    __slots__ = ("acceptor", "balancer", "everywhere", "family", "parked", "port", "sock", "spec")
 
     def __init__(self, acceptor: Acceptor, spec: ListenerSpec, sock: socket.socket, port: Port) -> None:
         self.acceptor = acceptor
@@ -68,9 +75,26 @@ class Listener:
         self.family = sock.family
         self.port = port
         self.parked = True
+        self.balancer = port.balancer
+        self.everywhere: tuple[str, ...] = ()
+        """networks of clients that take the port's whole ring although this listener's own is the local one"""
+        self.follow_route()
 
     def __repr__(self) -> str:
         return f"<Listener {self.spec.key} on {self.spec.address}>"
+
+    def follow_route(self) -> None:
+        """Take the ring that the route of this listener's scope names."""
+        route = self.port.routes.get(self.spec.scope)
+        local = route is not None and route.local
+        self.balancer = self.port.local if local else self.port.balancer
+        self.everywhere = route.everywhere if route is not None and local else ()
+
+    def balancer_of(self, peer: Address) -> RoundRobin:
+        """Return the ring that a client at `peer` takes."""
+        if self.everywhere and contains(self.everywhere, peer[0]):
+            return self.port.balancer
+        return self.balancer
 
     def register(self) -> None:
         """Take connections from now on."""
@@ -142,16 +166,23 @@ class Acceptor:
         self.lingering = reactor.deadlines(half_close_timeout, Connection.linger_expired)
         self._resting = reactor.deadlines(PAUSE, self._rested)
 
-    def serve(self, servings: Iterable[Serving], start: int = 0) -> None:
-        """Take over the endpoints of Service ports; `start` is where a new ring begins (its worker's offset)."""
+    def serve(self, servings: Iterable[Serving], start: float = 0.0) -> None:
+        """Take over the endpoints of Service ports; a new ring begins at `start` of its length (its worker's offset)."""
         for serving in servings:
             port = self.ports.get(serving.key)
             if port is None:
                 port = self.ports[serving.key] = Port(serving.key)
-                port.balancer = RoundRobin(serving.endpoints, start)
+                port.balancer = RoundRobin(serving.cluster, int(start * len(serving.cluster)))
+                port.local = RoundRobin(serving.local, int(start * len(serving.local)))
             else:
-                port.balancer.update(serving.endpoints)
-            port.limit = serving.max_connections
+                port.balancer.update(serving.cluster)
+                port.local.update(serving.local)
+            routes = {route.scope.value: route for route in serving.routes}
+            if routes != port.routes:
+                port.routes = routes
+                for listener in port.listeners:
+                    listener.follow_route()
+            port.limit = serving.options.max_connections
             self._admit(port)
 
     def forget(self, keys: Iterable[PortKey]) -> None:
@@ -173,7 +204,9 @@ class Acceptor:
 
     def listen(self, spec: ListenerSpec, sock: socket.socket) -> None:
         """Take connections from `sock` for the Service port of `spec`."""
-        listener = self.listeners[spec] = Listener(self, spec, sock, self.ports[spec.key])
+        port = self.ports[spec.key]
+        listener = self.listeners[spec] = Listener(self, spec, sock, port)
+        port.listeners.append(listener)
         listener.register()
 
     def unlisten(self, spec: ListenerSpec) -> socket.socket | None:
@@ -182,7 +215,7 @@ class Acceptor:
         if listener is None:
             return None
         listener.unregister()
-        for parked in (self._parked, listener.port.parked):
+        for parked in (self._parked, listener.port.parked, listener.port.listeners):
             if listener in parked:
                 parked.remove(listener)
         self._resting.discard(listener)
@@ -202,7 +235,7 @@ class Acceptor:
                 sock.close()
                 return
         port.counters.active += 1
-        connection = Connection(self, port, sock, fd, peer)
+        connection = Connection(self, port, listener.balancer_of(peer), sock, fd, peer)
         self.connections.add(connection)
         connection.start()
 

@@ -12,6 +12,7 @@ import select
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
+from userproxy.core.balancer import RoundRobin
 from userproxy.core.counters import DIAL_BUCKETS, PortCounters
 from userproxy.dataplane.flow_recorder import CLIENT_GONE
 from userproxy.dataplane.relay import EDGE, EDGE_WRITE, Leg
@@ -42,6 +43,7 @@ class Connection:
     __slots__ = (
         "acceptor",
         "attempts",
+        "balancer",
         "buffer",
         "carried",
         "client",
@@ -66,12 +68,19 @@ class Connection:
     )
 
     def __init__(
-        self, acceptor: Acceptor, port: Port, sock: _socket.socket, fd: int, peer_address: Address
+        self,
+        acceptor: Acceptor,
+        port: Port,
+        balancer: RoundRobin,
+        sock: _socket.socket,
+        fd: int,
+        peer_address: Address,
     ) -> None:
         self.acceptor = acceptor
         self.reactor = reactor = acceptor.reactor
         self.buffer = reactor.buffer
         self.port = port
+        self.balancer = balancer
         self.counters: PortCounters = port.counters
         self.peer_address = peer_address
         self.client: Leg | None = Leg(self, sock, fd, is_client=True)
@@ -106,7 +115,7 @@ class Connection:
         if self.client is not None:
             reactor.targets[self.client.fd] = self.client
             reactor.epoll.register(self.client.fd, EDGE)
-        endpoint = self.port.balancer.pick()
+        endpoint = self.balancer.pick()
         if endpoint is None:
             self._refuse()
         else:
@@ -259,7 +268,7 @@ class Connection:
         self.attempts += 1
         if self.endpoint is not None:
             self.tried.append(self.endpoint)
-        balancer = self.port.balancer
+        balancer = self.balancer
         late = self.reactor.now - self.opened >= DIAL_SECONDS
         if late or self.attempts >= MAX_ATTEMPTS or code in (errno.EMFILE, errno.ENFILE):
             return None

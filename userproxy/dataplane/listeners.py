@@ -15,18 +15,20 @@ from collections.abc import Iterable
 
 import msgspec
 
-from userproxy.core.plan import Serving, Verdict
+from userproxy.core.networks import DROP_ALL, source_filter
+from userproxy.core.plan import Serving
+from userproxy.core.policy import Route, Verdict
 from userproxy.dataplane.ports import PortNumbers, local_port_range
 from userproxy.dataplane.sockets import (
     BACKLOG,
     SocketSettings,
-    admit_connections,
     bound_socket,
-    drop_connections,
+    filter_packets,
     listen_error,
+    unfilter_packets,
 )
 from userproxy.errors import ListenError
-from userproxy.model import Address, ListenerSpec, PortKey
+from userproxy.model import Address, Family, ListenerSpec, PortKey, Scope
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -42,7 +44,7 @@ class Listeners:
     def __init__(self, settings: SocketSettings) -> None:
         self._settings = settings
         self._numbers = PortNumbers(*local_port_range())
-        self._verdicts: dict[PortKey, Verdict] = {}
+        self._routes: dict[PortKey, tuple[Route, ...]] = {}
         self._of_port: dict[PortKey, set[ListenerSpec]] = {}
         self.sockets: dict[ListenerSpec, socket.socket] = {}
 
@@ -53,10 +55,15 @@ class Listeners:
         """
         sock = self._bind(spec)
         try:
-            self._show(sock, None, self._verdicts.get(spec.key, Verdict.REJECT))
+            _show(sock, spec.key.family, None, self.route(spec))
         except OSError as error:
             sock.close()
             raise listen_error(f"Service port {spec.key}", spec.address, spec.port, error) from error
+        except ValueError as error:
+            sock.close()
+            raise ListenError(
+                f"Service port {spec.key}: too many source ranges: {error}; merge some of loadBalancerSourceRanges"
+            ) from error
         self.sockets[spec] = sock
         self._of_port.setdefault(spec.key, set()).add(spec)
         host, port = sock.getsockname()[:2]
@@ -74,16 +81,17 @@ class Listeners:
         return Opened(addresses, failures)
 
     def silence(self, servings: Iterable[Serving]) -> None:
-        """Stop clients of Service ports that lost their last endpoint. To be called before the endpoints are taken away."""
+        """Stop clients of routes that lost their last endpoint. To be called before the endpoints are taken away."""
         for serving in servings:
-            if serving.verdict is not Verdict.CARRY:
-                self._set(serving)
+            shut = {route.scope: route for route in serving.routes if route.verdict is not Verdict.CARRY}
+            self._set(
+                serving.key, tuple(shut.get(old.scope, old) for old in self._routes.get(serving.key, ()))
+            )
 
     def admit(self, servings: Iterable[Serving]) -> None:
         """Let clients in where endpoints are usable. To be called after the endpoints were handed over."""
         for serving in servings:
-            if serving.verdict is Verdict.CARRY:
-                self._set(serving)
+            self._set(serving.key, serving.routes)
 
     def close(self, spec: ListenerSpec) -> None:
         """Close the socket of `spec`."""
@@ -95,7 +103,7 @@ class Listeners:
     def forget(self, keys: Iterable[PortKey]) -> None:
         """Drop what is remembered of Service ports whose listeners are closed."""
         for key in keys:
-            self._verdicts.pop(key, None)
+            self._routes.pop(key, None)
             self._of_port.pop(key, None)
 
     def close_all(self) -> None:
@@ -103,34 +111,26 @@ class Listeners:
         for spec in tuple(self.sockets):
             self.close(spec)
 
-    def verdict(self, key: PortKey) -> Verdict:
-        """Return what clients of a Service port meet now."""
-        return self._verdicts[key]
+    def route(self, spec: ListenerSpec) -> Route:
+        """Return what clients of a listener meet now; without a route of its scope they are refused."""
+        found = (route for route in self._routes.get(spec.key, ()) if route.scope == spec.scope)
+        return next(found, Route(Scope.INTERNAL, Verdict.REJECT))
 
     def of(self, key: PortKey) -> frozenset[ListenerSpec]:
         """Return the open listeners of a Service port."""
         return frozenset(self._of_port.get(key, ()))
 
-    def _set(self, serving: Serving) -> None:
-        before = self._verdicts.get(serving.key)
-        self._verdicts[serving.key] = serving.verdict
-        if before is not serving.verdict:
-            for spec in self._of_port.get(serving.key, ()):
-                self._show(self.sockets[spec], before, serving.verdict)
+    def refused(self, serving: Serving) -> list[ListenerSpec]:
+        """Return the open listeners of a Service port whose clients are refused by the routes of `serving`."""
+        refused = {route.scope for route in serving.routes if route.verdict is Verdict.REJECT}
+        return [spec for spec in self._of_port.get(serving.key, ()) if spec.scope in refused]
 
-    def _show(self, sock: socket.socket, before: Verdict | None, after: Verdict) -> None:
-        if after is Verdict.REJECT:
-            if before is not None:
-                # The kernel moves a listening socket to CLOSE and keeps an explicitly bound port (inet_shutdown).
-                sock.shutdown(socket.SHUT_RDWR)
-                admit_connections(sock)
-            return
-        if after is Verdict.DROP:
-            drop_connections(sock)
-        if before in (None, Verdict.REJECT):
-            sock.listen(BACKLOG)
-        if after is Verdict.CARRY and before is Verdict.DROP:
-            admit_connections(sock)
+    def _set(self, key: PortKey, routes: tuple[Route, ...]) -> None:
+        specs = self._of_port.get(key, ())
+        before = {spec: self.route(spec) for spec in specs}
+        self._routes[key] = routes
+        for spec in specs:
+            _show(self.sockets[spec], key.family, before[spec], self.route(spec))
 
     def _bind(self, spec: ListenerSpec) -> socket.socket:
         what = f"Service port {spec.key}"
@@ -143,3 +143,23 @@ class Listeners:
         raise ListenError(
             f"{what}: no port is free on {spec.address}; fewer Services, or another --proxy-address"
         )
+
+
+def _show(sock: socket.socket, family: Family, before: Route | None, after: Route) -> None:
+    """Make `sock` treat clients as `after` says, given that it treated them as `before` says (None: it is new)."""
+    was = before.verdict if before else Verdict.REJECT
+    if after.verdict is Verdict.REJECT:
+        if was is not Verdict.REJECT:
+            # The kernel moves a listening socket to CLOSE and keeps an explicitly bound port (inet_shutdown).
+            sock.shutdown(socket.SHUT_RDWR)
+            unfilter_packets(sock)
+        return
+    filtered = was is Verdict.DROP or bool(before and was is Verdict.CARRY and before.allowed)
+    if after.verdict is Verdict.DROP:
+        filter_packets(sock, DROP_ALL)
+    elif after.allowed:
+        filter_packets(sock, source_filter(after.allowed, family))
+    if was is Verdict.REJECT:
+        sock.listen(BACKLOG)
+    if filtered and after.verdict is Verdict.CARRY and not after.allowed:
+        unfilter_packets(sock)

@@ -15,7 +15,8 @@ import msgspec
 
 from userproxy.core.counters import PortCounters
 from userproxy.core.flows import Flow
-from userproxy.core.plan import Serving, Verdict
+from userproxy.core.plan import Serving
+from userproxy.core.policy import Verdict
 from userproxy.dataplane.acceptor import Acceptor
 from userproxy.dataplane.limits import descriptor_limit
 from userproxy.dataplane.listeners import Listeners, Opened
@@ -69,8 +70,8 @@ class LocalPlane:
         """Take over endpoints and verdicts, and open listeners; those that fail are reported, not raised."""
         self._listeners.silence(servings)
         for serving in servings:
-            if serving.verdict is Verdict.REJECT:
-                self._unlisten(serving.key)
+            for spec in self._listeners.refused(serving):
+                self._acceptor.unlisten(spec)
         self._acceptor.serve(servings)
         self._listeners.admit(servings)
         opened = self._listeners.open_all(specs)
@@ -140,11 +141,7 @@ class LocalPlane:
         self._reactor.close()
 
     def _listen(self, key: PortKey) -> None:
-        if self._listeners.verdict(key) is not Verdict.REJECT:
-            for spec in self._listeners.of(key):
-                if spec not in self._acceptor.listeners:
-                    self._acceptor.listen(spec, self._listeners.sockets[spec])
-
-    def _unlisten(self, key: PortKey) -> None:
         for spec in self._listeners.of(key):
-            self._acceptor.unlisten(spec)
+            refused = self._listeners.route(spec).verdict is Verdict.REJECT
+            if spec not in self._acceptor.listeners and not refused:
+                self._acceptor.listen(spec, self._listeners.sockets[spec])

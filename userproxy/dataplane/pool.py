@@ -14,7 +14,8 @@ from collections.abc import Collection, Iterator, Sequence
 
 from userproxy.core.counters import PortCounters
 from userproxy.core.flows import Flow
-from userproxy.core.plan import Serving, Verdict
+from userproxy.core.plan import Serving
+from userproxy.core.policy import Verdict
 from userproxy.dataplane.listeners import Listeners, Opened
 from userproxy.dataplane.plane import Deliver, PlaneSettings
 from userproxy.dataplane.wire import (
@@ -92,8 +93,8 @@ class WorkerPool:
         refused = [
             spec
             for serving in servings
-            if serving.verdict is Verdict.REJECT
-            for spec in self._listeners.of(serving.key) & self._accepting
+            for spec in self._listeners.refused(serving)
+            if spec in self._accepting
         ]
         if refused:
             # A worker would spin on a socket that stopped listening, so it lets go of it first.
@@ -237,8 +238,8 @@ class WorkerPool:
         fresh = [
             spec
             for key in keys
-            if self._servings[key].verdict is not Verdict.REJECT
             for spec in self._listeners.of(key) - self._accepting
+            if self._listeners.route(spec).verdict is not Verdict.REJECT
         ]
         self._accepting.update(fresh)
         for link in self.links.values():

@@ -10,9 +10,11 @@ import ctypes
 import errno
 import socket
 import struct
+from collections.abc import Sequence
 
 import msgspec
 
+from userproxy.core.networks import Instruction
 from userproxy.errors import ListenError
 from userproxy.model import Address, Family, family_of
 
@@ -24,10 +26,6 @@ IPV6_FREEBIND = 78
 BACKLOG = 4096
 """Connections the kernel queues for a listener; net.core.somaxconn bounds it (4096 since Linux 5.4)."""
 
-_RETURN_ZERO = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 0), 8)
-"""The classic BPF program `ret #0` (struct sock_filter): accept no byte of the packet, so drop it."""
-_DROP_ALL = struct.pack("@HP", 1, ctypes.addressof(_RETURN_ZERO))
-"""struct sock_fprog pointing to it; the kernel copies the program at SO_ATTACH_FILTER."""
 _LINGER_ZERO = struct.pack("@ii", 1, 0)
 
 
@@ -79,13 +77,20 @@ def tune(sock: _socket.socket, settings: SocketSettings) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(settings.user_timeout * 1000))
 
 
-def drop_connections(listener: socket.socket) -> None:
-    """Make the kernel discard every packet to `listener` silently: clients see neither an answer nor a refusal."""
-    listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, _DROP_ALL)
+def filter_packets(listener: socket.socket, program: Sequence[Instruction]) -> None:
+    """Let a classic BPF program decide which packets `listener` sees; it replaces an earlier one at once.
+
+    A packet it discards meets neither an answer nor a refusal. Accepted sockets inherit it. No privilege is needed.
+    """
+    code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+    memory = ctypes.create_string_buffer(code, len(code))
+    # struct sock_fprog; the kernel copies the program.
+    pointer = struct.pack("@HP", len(program), ctypes.addressof(memory))
+    listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, pointer)
 
 
-def admit_connections(listener: socket.socket) -> None:
-    """Undo `drop_connections`; a waiting client connects at its next SYN retransmission."""
+def unfilter_packets(listener: socket.socket) -> None:
+    """Undo `filter_packets`; a client that was waiting connects at its next SYN retransmission."""
     try:
         listener.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
     except OSError as error:

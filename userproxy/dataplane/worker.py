@@ -13,6 +13,8 @@ import signal
 import socket
 import sys
 
+from msgspec import structs
+
 from userproxy.core.plan import Serving
 from userproxy.dataplane.acceptor import Acceptor
 from userproxy.dataplane.limits import descriptor_limit
@@ -89,7 +91,7 @@ class Worker:
             raise RuntimeError("the first message must be Setup")
         if isinstance(message, Serve):
             for serving in message.servings:
-                acceptor.serve([self._share(serving)], int(self._start * len(serving.endpoints)))
+                acceptor.serve([self._share(serving)], self._start)
         elif isinstance(message, Listen):
             for spec, descriptor in zip(
                 message.specs, self._wire.take_descriptors(len(message.specs)), strict=True
@@ -110,8 +112,11 @@ class Worker:
 
     def _share(self, serving: Serving) -> Serving:
         """Return what this worker's part of the limit on connections is, rounded up."""
-        part = -(-serving.max_connections // self._workers)
-        return Serving(serving.key, serving.endpoints, serving.verdict, part)
+        limit = serving.options.max_connections
+        if not limit:
+            return serving
+        options = structs.replace(serving.options, max_connections=-(-limit // self._workers))
+        return structs.replace(serving, options=options)
 
     def _set_up(self, setup: Setup) -> None:
         limit = setup.max_connections or descriptor_limit()

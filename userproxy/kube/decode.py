@@ -7,14 +7,16 @@ DecodeError. Merging objects is `core.table`'s.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
+from sys import intern
 
 import msgspec
 
 from userproxy.core.annotations import PREFIX
 from userproxy.errors import DecodeError
 from userproxy.kube import wire
+from userproxy.kube.addresses import quoted, usable_address
+from userproxy.kube.reach import affinity_seconds, reach_of
 from userproxy.model import (
     EndpointSlice,
     Family,
@@ -71,6 +73,8 @@ def decode_service(data: bytes | msgspec.Raw, proxy_name: str = "") -> Decoded:
         tuple(_cluster_ips(spec, f"Service {key}", warnings)),
         tuple(_service_ports(spec, f"Service {key}", warnings)),
         _own_annotations(item.metadata.annotations),
+        affinity_seconds=affinity_seconds(spec),
+        **reach_of(item, f"Service {key}", warnings),
     )
     return Decoded(key, version, value, _bounded(warnings, f"Service {key}"))
 
@@ -86,7 +90,7 @@ def decode_slice(data: bytes | msgspec.Raw) -> Decoded:
     family = _FAMILIES.get(item.address_type)
     if family is None:
         ignored = (
-            f"EndpointSlice {key}: address type {_quoted(item.address_type)} is not supported; slice ignored"
+            f"EndpointSlice {key}: address type {quoted(item.address_type)} is not supported; slice ignored"
         )
         return Decoded(key, version, None, (ignored,))
     warnings: list[str] = []
@@ -112,34 +116,26 @@ def decode_node(data: bytes | msgspec.Raw, own_name: str) -> Decoded:
         return Decoded(key, metadata.version, None)
     zone = (metadata.labels.zone if metadata.labels else None) or ""
     tainted = any(taint.key == AUTOSCALER_TAINT for taint in item.spec.taints or ())
+    leaving = metadata.deleted_at is not None or tainted
     return Decoded(
-        key, metadata.version, Node(metadata.name, zone, metadata.deleted_at is not None or tainted)
+        key, metadata.version, Node(metadata.name, zone, leaving, tuple(_node_addresses(item.status)))
     )
 
 
-def usable_address(text: str, family: Family) -> str | None:
-    """Return `text` in canonical form, or None when it is no usable unicast address of `family`.
-
-    Refused besides bad syntax: leading zeros (decimal for kube-proxy, octal for others: nobody can know what was meant),
-    IPv4-mapped IPv6 (the families never mix), multicast, and the unspecified address, which would mean this host.
-    """
-    try:
-        if family is Family.IPV4:
-            # inet_pton accepts the canonical form only, so the text can stay as it is.
-            first = socket.inet_pton(socket.AF_INET, text)[0]
-            return text if 0 < first < 224 else None
-        packed = socket.inet_pton(socket.AF_INET6, text)
-    except (OSError, ValueError):
-        return None
-    if packed[0] == 0xFF or packed == bytes(16) or packed.startswith(b"\0" * 10 + b"\xff\xff"):
-        return None
-    return socket.inet_ntop(socket.AF_INET6, packed)
+def _node_addresses(status: wire.NodeStatus) -> Iterator[str]:
+    """Yield the addresses a Node is known by, internal ones first (row 1.7.6)."""
+    for wanted in ("InternalIP", "ExternalIP"):
+        for item in status.addresses or ():
+            family = Family.IPV6 if ":" in item.address else Family.IPV4
+            address = usable_address(item.address, family) if item.type == wanted else None
+            if address is not None:
+                yield address
 
 
 def _key(kind: str, metadata: wire.ObjectName) -> ServiceName:
     if not metadata.name or not metadata.namespace:
         field = "name" if not metadata.name else "namespace"
-        raise DecodeError(f"{kind} {_quoted(metadata.name)} cannot be used: field metadata.{field} is empty")
+        raise DecodeError(f"{kind} {quoted(metadata.name)} cannot be used: field metadata.{field} is empty")
     return ServiceName(metadata.namespace, metadata.name)
 
 
@@ -153,14 +149,14 @@ def _cluster_ips(spec: wire.ServiceSpec, who: str, warnings: list[str]) -> Itera
             done.add(name)
             address = usable_address(text, _FAMILIES[name])
             if address is None:
-                warnings.append(f"{who}: cluster IP {_quoted(text)} is not a valid {name} address; skipped")
+                warnings.append(f"{who}: cluster IP {quoted(text)} is not a valid {name} address; skipped")
             else:
                 yield address
         return
     text = spec.cluster_ip or ""
     address = usable_address(text, Family.IPV6 if ":" in text else Family.IPV4)
     if address is None:
-        warnings.append(f"{who}: cluster IP {_quoted(text)} is not a valid IP address; skipped")
+        warnings.append(f"{who}: cluster IP {quoted(text)} is not a valid IP address; skipped")
     else:
         yield address
 
@@ -168,7 +164,11 @@ def _cluster_ips(spec: wire.ServiceSpec, who: str, warnings: list[str]) -> Itera
 def _service_ports(spec: wire.ServiceSpec, who: str, warnings: list[str]) -> Iterator[ServiceSpecPort]:
     for item in spec.ports or ():
         if 0 < item.port < 65536:
-            yield ServiceSpecPort(item.name or "", item.protocol or "TCP", item.port)
+            node_port = item.node_port or 0
+            if not 0 <= node_port < 65536:
+                warnings.append(f"{who}: node port {node_port} is not in 1..65535; node port skipped")
+                node_port = 0
+            yield ServiceSpecPort(item.name or "", item.protocol or "TCP", item.port, node_port)
         else:
             warnings.append(f"{who}: port {item.port} is not in 1..65535; port skipped")
 
@@ -202,7 +202,7 @@ def _slice_endpoints(
         text = endpoint.addresses[0]
         address = usable_address(text, family)
         if address is None:
-            what = f"endpoint address {_quoted(text)} is not a valid {item.address_type} address"
+            what = f"endpoint address {quoted(text)} is not a valid {item.address_type} address"
             warnings.append(f"{who}: {what}; endpoint skipped")
             continue
         conditions = endpoint.conditions or _NO_CONDITIONS
@@ -212,12 +212,16 @@ def _slice_endpoints(
             conditions.serving is not False,
             conditions.terminating is True,
             endpoint.node or "",
+            *_hints(endpoint.hints),
         )
 
 
-def _quoted(text: str) -> str:
-    """Return outside text in quotes, bounded and without control characters, fit for one line of a log."""
-    return msgspec.json.encode(text[:64]).decode()
+def _hints(hints: wire.Hints | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if hints is None:
+        return (), ()
+    zones, nodes = hints.zones or (), hints.nodes or ()
+    # Few zones and nodes are named by very many endpoints.
+    return tuple(intern(zone.name) for zone in zones), tuple(intern(node.name) for node in nodes)
 
 
 def _bounded(warnings: list[str], who: str) -> tuple[str, ...]:

@@ -52,6 +52,19 @@ class ServicePortWire(msgspec.Struct, frozen=True, gc=False):
     port: Int
     name: str | None = None
     protocol: str | None = None
+    node_port: Int | None = msgspec.field(name="nodePort", default=None)
+
+
+class ClientIP(msgspec.Struct, frozen=True, gc=False):
+    """Settings of session affinity by client address."""
+
+    seconds: Int | None = msgspec.field(name="timeoutSeconds", default=None)
+
+
+class AffinityConfig(msgspec.Struct, frozen=True, gc=False):
+    """spec.sessionAffinityConfig."""
+
+    client_ip: ClientIP | None = msgspec.field(name="clientIP", default=None)
 
 
 class ServiceSpec(msgspec.Struct, frozen=True, gc=False):
@@ -62,6 +75,32 @@ class ServiceSpec(msgspec.Struct, frozen=True, gc=False):
     cluster_ips: list[str] | None = msgspec.field(name="clusterIPs", default=None)
     families: list[str] | None = msgspec.field(name="ipFamilies", default=None)
     ports: list[ServicePortWire] | None = None
+    external_ips: list[str] | None = msgspec.field(name="externalIPs", default=None)
+    source_ranges: list[str] | None = msgspec.field(name="loadBalancerSourceRanges", default=None)
+    internal_policy: str | None = msgspec.field(name="internalTrafficPolicy", default=None)
+    external_policy: str | None = msgspec.field(name="externalTrafficPolicy", default=None)
+    health_check_node_port: Int | None = msgspec.field(name="healthCheckNodePort", default=None)
+    affinity: str | None = msgspec.field(name="sessionAffinity", default=None)
+    affinity_config: AffinityConfig | None = msgspec.field(name="sessionAffinityConfig", default=None)
+
+
+class Ingress(msgspec.Struct, frozen=True, gc=False):
+    """One address of a load balancer."""
+
+    ip: str | None = None
+    ip_mode: str | None = msgspec.field(name="ipMode", default=None)
+
+
+class LoadBalancerStatus(msgspec.Struct, frozen=True, gc=False):
+    """status.loadBalancer."""
+
+    ingress: list[Ingress] | None = None
+
+
+class ServiceStatus(msgspec.Struct, frozen=True, gc=False):
+    """The part of status that a proxy reads."""
+
+    load_balancer: LoadBalancerStatus | None = msgspec.field(name="loadBalancer", default=None)
 
 
 class ServiceWire(msgspec.Struct, frozen=True, gc=False):
@@ -69,6 +108,7 @@ class ServiceWire(msgspec.Struct, frozen=True, gc=False):
 
     metadata: ServiceMetadata
     spec: ServiceSpec = ServiceSpec()
+    status: ServiceStatus = ServiceStatus()
 
 
 class SliceLabels(msgspec.Struct, frozen=True, gc=False):
@@ -98,6 +138,20 @@ class EndpointWire(msgspec.Struct, frozen=True, gc=False):
     addresses: list[str] | None = None
     conditions: Conditions | None = None
     node: str | None = msgspec.field(name="nodeName", default=None)
+    hints: Hints | None = None
+
+
+class HintedZone(msgspec.Struct, frozen=True, gc=False):
+    """A zone (or a node) that an endpoint is hinted for."""
+
+    name: str = ""
+
+
+class Hints(msgspec.Struct, frozen=True, gc=False):
+    """Where an endpoint shall be used."""
+
+    zones: list[HintedZone] | None = msgspec.field(name="forZones", default=None)
+    nodes: list[HintedZone] | None = msgspec.field(name="forNodes", default=None)
 
 
 class SlicePortWire(msgspec.Struct, frozen=True, gc=False):
@@ -142,11 +196,25 @@ class NodeSpec(msgspec.Struct, frozen=True, gc=False):
     taints: list[Taint] | None = None
 
 
+class NodeAddress(msgspec.Struct, frozen=True, gc=False):
+    """One address of a Node's status."""
+
+    type: str = ""
+    address: str = ""
+
+
+class NodeStatus(msgspec.Struct, frozen=True, gc=False):
+    """The part of a Node's status that is read."""
+
+    addresses: list[NodeAddress] | None = None
+
+
 class NodeWire(msgspec.Struct, frozen=True, gc=False):
     """A Node."""
 
     metadata: NodeMetadata
     spec: NodeSpec = NodeSpec()
+    status: NodeStatus = NodeStatus()
 
 
 class StatusDetails(msgspec.Struct, frozen=True, gc=False):

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterable, Iterator
 
 from userproxy.core.addresses import address_text
-from userproxy.core.plan import Verdict
+from userproxy.core.policy import Verdict
 from userproxy.core.status import ServicePortView, ServiceView
 from userproxy.standalone.listening import ApiListeners
 from userproxy.standalone.summary import ServiceRow, services_table
