@@ -25,12 +25,13 @@ from tests.dataplane.rig import (
     until,
 )
 from userproxy.core.flows import Flow, Outcome
-from userproxy.core.plan import Verdict
+from userproxy.core.networks import DROP_ALL
+from userproxy.core.policy import Verdict
 from userproxy.dataplane import acceptor as acceptor_module
 from userproxy.dataplane.flow_recorder import CLIENT_GONE
 from userproxy.dataplane.plane import PlaneSettings
 from userproxy.dataplane.pool import WorkerPool
-from userproxy.dataplane.sockets import drop_connections
+from userproxy.dataplane.sockets import filter_packets
 from userproxy.model import Address, ListenerSpec
 
 
@@ -124,7 +125,7 @@ async def test_a_reset_names_its_side(side: str) -> None:
 def silent_address() -> Iterator[Address]:
     """An address that answers no SYN at all."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
-        drop_connections(sock)
+        filter_packets(sock, DROP_ALL)
         yield sock.getsockname()
 
 
