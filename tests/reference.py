@@ -6,12 +6,14 @@ Owns its layout only; every word of it is that of the settings, annotations, met
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from userproxy.admin.exporter import METRICS
 from userproxy.cli.options import STANDALONE_DEFAULTS
 from userproxy.config import Config, flag
+from userproxy.configfile import kube_proxy_fields, own_fields
+from userproxy.configfile.kube_proxy_flags import FIELD_OF_FLAG, OWN, REFUSED
 from userproxy.core.annotations import KNOWN
 from userproxy.core.findings import CHECKS, anchor
 
@@ -52,6 +54,8 @@ def lines() -> Iterator[str]:
         commands = ", ".join(sorted(field.metadata["commands"]))
         yield f"| `{flag(field.name)}` | {default_of(field)} | {commands} | {field.metadata['text']}{choices_of(field)} |"
     yield ""
+    yield from configuration_file()
+    yield ""
     yield "## Annotations of a Service"
     yield ""
     yield "| annotation | |"
@@ -86,6 +90,52 @@ def lines() -> Iterator[str]:
     yield "| code | |"
     yield "|---|---|"
     yield from (f"| {code} | {text} |" for code, text in EXIT_CODES.items())
+
+
+def configuration_file() -> Iterator[str]:
+    """Yield what may stand in the file of --config, and the flags of kube-proxy."""
+    yield "## Configuration file"
+    yield ""
+    yield "`--config FILE` takes YAML or JSON: a document of kind `UserproxyConfiguration`"
+    yield f"(`apiVersion: {own_fields.API_VERSION}`), one of kube-proxy's kind `KubeProxyConfiguration`"
+    yield f"(`apiVersion: {kube_proxy_fields.API_VERSION}`), or both; where both set the same, ours wins."
+    yield "A flag wins over its environment variable, that over the file, that over the default (kube-proxy lets the file win"
+    yield "over nearly every flag). A field that does not exist is an error; fields of KubeProxyConfiguration that mean nothing"
+    yield "here are named in one line of the log."
+    yield ""
+    yield "The file is read again when it changes and on SIGHUP: fields called live take effect at once, of the others the log"
+    yield "says that they wait for a restart; a file with an error changes nothing. Without `--config` SIGHUP ends the program"
+    yield "as SIGTERM does."
+    yield ""
+    yield "### UserproxyConfiguration"
+    yield ""
+    live = sorted(name for name, field in own_fields.SETTINGS.items() if field.metadata["live"])
+    yield f"Every flag but `--config`, as a field: `--half-close-timeout` is `halfCloseTimeout`. Live: {code(live)}."
+    yield ""
+    yield "### KubeProxyConfiguration"
+    yield ""
+    yield "| field | flag of kube-proxy | here |"
+    yield "|---|---|---|"
+    flags = {path: name for name, path in FIELD_OF_FLAG.items()}
+    same = {"nodePortAddresses": "nodeport-addresses", "clusterCIDR": "cluster-cidr"}
+    for path in kube_proxy_fields.FIELDS:
+        field = kube_proxy_fields.use_of(path)
+        name = flags.get(path) or same.get(path, "")
+        if isinstance(field, kube_proxy_fields.Used):
+            name = name or (flag(field.setting)[2:] if flag(field.setting)[2:] in OWN else "")
+            here = f"`{flag(field.setting)}`" + (f" ({field.how})" if field.how else "")
+        else:
+            here = f"ignored: {field.because}"
+        yield f"| `{path}` | {f'`--{name}`' if name else ''} | {here} |"
+    yield ""
+    yield "Refused, since ignoring them would start what nobody asked for:"
+    yield ""
+    yield from (f"- `--{name}` {why}" for name, why in REFUSED.items())
+
+
+def code(names: Iterable[str]) -> str:
+    """Return names as code, with commas."""
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def default_of(field: dataclasses.Field[Any]) -> str:

@@ -21,6 +21,7 @@ from userproxy import agent as agent_module
 from userproxy.agent import Agent, capture_settings, plan_settings
 from userproxy.capture.choose import choose
 from userproxy.config import Config
+from userproxy.core.plan import PortPlan
 from userproxy.core.policy import Verdict
 from userproxy.core.status import StatusView
 from userproxy.errors import CaptureError, ListenError
@@ -63,6 +64,22 @@ async def running(server: FaultyServer, **values: object) -> AsyncIterator[Agent
             task.cancel()
     finally:
         await made.stop(asyncio.Event())
+
+
+async def test_a_changed_setting_is_planned_for_every_service() -> None:
+    async with FaultyServer() as server:
+        server.put("nodes", node("n1"))
+        server.put("services", service("web"))
+        async with running(server) as made:
+            await asyncio.wait_for(made.reconciler.ready.wait(), 10)
+            assert one(made).serving.verdict is Verdict.DROP
+            made.configure(config(no_endpoints="reject"))
+            await until(lambda: one(made).serving.verdict is Verdict.REJECT)
+
+
+def one(made: Agent) -> PortPlan:
+    (port,) = made.reconciler.running.ports.values()
+    return port
 
 
 async def get(address: tuple[str, int], path: str) -> tuple[int, str]:

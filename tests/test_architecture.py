@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"core", "files"}),
     frozenset({"kube", "capture", "dataplane", "admin", "standalone"}),
     frozenset({"reconcile", "config"}),
-    frozenset({"agent", "check"}),
+    frozenset({"agent", "check", "configfile"}),
     frozenset({"app"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),

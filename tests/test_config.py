@@ -63,6 +63,7 @@ def test_every_field_is_documented_and_belongs_to_a_command() -> None:
 def test_flags() -> None:
     assert flag("half_close_timeout") == "--half-close-timeout"
     assert [field.name for field in settings_of("cleanup")] == [
+        "config",
         "proxy_address",
         "proxy_address_ipv6",
         "log_level",

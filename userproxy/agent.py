@@ -91,6 +91,11 @@ class Agent:
             if self._systemd.wanted:
                 group.create_task(self._keep_systemd_informed(), name="systemd")
 
+    def configure(self, config: Config) -> None:
+        """Take over a Config in which settings marked `live` have changed."""
+        self._config = config
+        self.reconciler.configure(plan_settings(config, self._capture))
+
     async def stop(self, forced: asyncio.Event) -> None:
         """Drain until the deadline or until `forced`, take capture away and stop the servers."""
         self._latch.stopping()

@@ -11,6 +11,7 @@ import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from functools import partial
 from typing import Any
 
 import uvloop
@@ -19,6 +20,8 @@ from userproxy.agent import Agent, Connect, capture_settings
 from userproxy.capture.choose import choose
 from userproxy.capture.cleanup import cleanup
 from userproxy.config import Config
+from userproxy.configfile.reload import Reloading
+from userproxy.configfile.source import Settings
 from userproxy.core.findings import Finding
 from userproxy.errors import UserproxyError
 from userproxy.kube.cluster import Cluster
@@ -27,8 +30,9 @@ from userproxy.model import Changes
 log = logging.getLogger(__name__)
 
 
-def run_on_cluster(config: Config) -> int:
+def run_on_cluster(settings: Settings) -> int:
     """Serve a cluster's Services until a signal. Returns the exit code; raises UserproxyError."""
+    config = settings.config
 
     def connect(deliver: Callable[[Changes], None]) -> Cluster:
         return Cluster(
@@ -36,14 +40,15 @@ def run_on_cluster(config: Config) -> int:
         )
 
     async def serve() -> None:
-        async with agent(config, connect) as (_, stopping):
+        async with agent(settings, connect) as (_, stopping):
             await stopping.wait()
 
     return _run(serve())
 
 
-def run_standalone(config: Config, show: Callable[[str], None]) -> int:
+def run_standalone(settings: Settings, show: Callable[[str], None]) -> int:
     """Serve the standalone API server's Services until a signal; `show` prints lines for the person who started it."""
+    config = settings.config
     from userproxy.standalone.announce import announcement
     from userproxy.standalone.session import Standalone
 
@@ -68,7 +73,7 @@ def run_standalone(config: Config, show: Callable[[str], None]) -> int:
                 master = "" if kubeconfig else session.url
                 return Cluster(kubeconfig, master, node_name(config), "", deliver)
 
-            async with agent(config, connect) as (running, stopping), asyncio.TaskGroup() as group:
+            async with agent(settings, connect) as (running, stopping), asyncio.TaskGroup() as group:
                 watching = group.create_task(session.run(), name="manifests")
                 first = group.create_task(running.reconciler.ready.wait(), name="first plan")
                 end = group.create_task(stopping.wait(), name="signal")
@@ -94,7 +99,7 @@ def run_endpoints_controller(config: Config) -> int:
 
     async def serve() -> None:
         stopping = asyncio.Event()
-        _on_signals(stopping, stopping)
+        _on_signals(stopping, stopping, None)
         async with authenticated_session(config.kubeconfig, config.master) as session:
             controllers = Controllers(OverHttp(session), Settings(require_nodes=True), workers=5)
             async with controllers.following(), asyncio.TaskGroup() as group:
@@ -134,10 +139,12 @@ def node_name(config: Config) -> str:
 
 
 @contextlib.asynccontextmanager
-async def agent(config: Config, connect: Connect) -> AsyncIterator[tuple[Agent, asyncio.Event]]:
+async def agent(settings: Settings, connect: Connect) -> AsyncIterator[tuple[Agent, asyncio.Event]]:
     """Run an Agent; yields it with the event that a signal sets. At the end it drains; a second signal cuts that short."""
+    config = settings.config
     stopping, forced = asyncio.Event(), asyncio.Event()
-    _on_signals(stopping, forced)
+    reloading = Reloading(settings)
+    _on_signals(stopping, forced, reloading if reloading.file else None)
     capture, probes = await choose(capture_settings(config))
     for probe in probes:
         log.info("capture %s: %s%s", probe.capture, "" if probe.usable else "not usable: ", probe.reason)
@@ -150,23 +157,35 @@ async def agent(config: Config, connect: Connect) -> AsyncIterator[tuple[Agent, 
     try:
         async with asyncio.TaskGroup() as group:
             running = group.create_task(made.run(), name="agent")
+            following = group.create_task(reloading.run(partial(configure, made)), name="configuration file")
             try:
                 yield made, stopping
             finally:
+                following.cancel()
                 running.cancel()
     finally:
         log.info("stopping: draining %d connections", made.plane.connections)
         await made.stop(forced)
 
 
-def _on_signals(stopping: asyncio.Event, forced: asyncio.Event) -> None:
+def configure(made: Agent, config: Config) -> None:
+    """Apply a changed configuration file to what runs."""
+    logging.getLogger().setLevel(config.log_level.upper())
+    made.configure(config)
+
+
+def _on_signals(stopping: asyncio.Event, forced: asyncio.Event, reloading: Reloading | None) -> None:
+    """End on SIGTERM and SIGINT. SIGHUP reads the configuration file again; without one it is a terminal that went away."""
+
     def received() -> None:
         if stopping.is_set():
             forced.set()
         stopping.set()
 
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, received)
+        loop.add_signal_handler(number, received)
+    loop.add_signal_handler(signal.SIGHUP, reloading.ask if reloading else received)
 
 
 def _run(main: Coroutine[Any, Any, None]) -> int:

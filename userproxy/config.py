@@ -41,14 +41,19 @@ def setting(
     choices: tuple[str, ...] = (),
     metavar: str = "",
     seconds: bool = False,
+    live: bool = False,
 ) -> T:
-    """Return a dataclass field that carries what flags and documentation need."""
+    """Return a dataclass field that carries what flags and documentation need.
+
+    `live`: a change in the configuration file takes effect without a restart (`agent` applies it).
+    """
     metadata = {
         "text": text,
         "commands": commands,
         "choices": choices,
         "metavar": metavar,
         "seconds": seconds,
+        "live": live,
     }
     field: T = dataclasses.field(default=default, metadata=metadata)
     return field
@@ -58,6 +63,13 @@ def setting(
 class Config:
     """All settings, checked. Durations are seconds."""
 
+    config: str = setting(
+        "",
+        "Configuration file: a KubeProxyConfiguration, a UserproxyConfiguration, or both as two YAML documents. Flags and "
+        "environment win over it. Read again when it changes and on SIGHUP.",
+        commands=EVERY | CHECK,
+        metavar="FILE",
+    )
     kubeconfig: str = setting(
         "",
         "Kubeconfig file with the API server and credentials; without it and --master: the Pod's service account.",
@@ -81,6 +93,7 @@ class Config:
         "Networks of Pod addresses, separated by commas: Pods reach Services with externalTrafficPolicy Local as if it were "
         "Cluster, which without this only the host itself does.",
         commands=AGENT,
+        live=True,
         metavar="CIDRS",
     )
     nodeport_addresses: str = setting(
@@ -88,9 +101,12 @@ class Config:
         "Which of the host's addresses answer node ports: networks separated by commas, or primary for those of the Node "
         "object; a family with none named answers on all.",
         commands=AGENT,
+        live=True,
         metavar="CIDRS",
     )
-    localhost_nodeports: bool = setting(True, "Answer node ports on 127.0.0.1 and ::1 too.", commands=AGENT)
+    localhost_nodeports: bool = setting(
+        True, "Answer node ports on 127.0.0.1 and ::1 too.", commands=AGENT, live=True
+    )
     service_proxy_name: str = setting(
         "",
         "Serve only Services labelled service.kubernetes.io/service-proxy-name=NAME (beside kube-proxy); "
@@ -128,6 +144,7 @@ class Config:
         "ready) or reject (connection refused, as kube-proxy). A Service overrides it by annotation "
         "userproxy.dev/no-endpoints.",
         commands=AGENT,
+        live=True,
         choices=("drop", "reject"),
     )
     half_close_timeout: float = setting(
@@ -163,12 +180,14 @@ class Config:
         10.0,
         "At the end (SIGTERM), how long open connections may finish; a second signal ends at once.",
         commands=AGENT,
+        live=True,
         seconds=True,
     )
     keep_capture: bool = setting(
         False,
         "Leave redirects and routes in place at the end, for a quick restart; connections are refused meanwhile.",
         commands=AGENT,
+        live=True,
     )
     healthz_bind_address: str = setting(
         "0.0.0.0:10256",
@@ -225,7 +244,9 @@ class Config:
         commands=ASKING,
         metavar="IP:PORT",
     )
-    log_level: str = setting("info", "What is logged to standard error.", commands=EVERY, choices=LOG_LEVELS)
+    log_level: str = setting(
+        "info", "What is logged to standard error.", commands=EVERY, live=True, choices=LOG_LEVELS
+    )
 
     def __post_init__(self) -> None:
         _check_ip(self.proxy_address, "--proxy-address", 4)

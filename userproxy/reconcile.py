@@ -137,6 +137,13 @@ class Reconciler:
         elif self.host != before:
             self.table.touch_host_dependent()
 
+    def configure(self, settings: PlanSettings) -> None:
+        """Plan every Service anew with other settings. The capture and the addresses of listeners cannot change."""
+        if settings != self._settings:
+            self._settings = settings
+            self.table.touch_all()
+            self._wake.set()
+
     async def run(self) -> None:
         """Apply, repair and retry until cancelled."""
         self._repair_at = self._clock() + REPAIR_SECONDS

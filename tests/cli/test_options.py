@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,9 @@ def test_help_of_a_command_lists_every_setting_and_an_example(command: str) -> N
         (["run", "--master", "localhost"], 2, "--master: 'localhost' is not a URL"),
         (["run", "--kubeconfig", "/nonexistent", "--capture", "loopback"], 2, "/nonexistent"),
         (["standalone", "--manifests", "/nonexistent", "--capture", "loopback"], 2, "/nonexistent"),
+        (["run", "--config", "/nonexistent"], 2, "--config: cannot read /nonexistent"),
+        (["run", "--cleanup"], 2, "--cleanup is a command here: userproxy cleanup"),
+        (["run", "--proxy-mode=userspace"], 2, "--proxy-mode: 'userspace' cannot be used"),
         (
             [
                 "run",
@@ -83,3 +87,43 @@ def test_settings_come_from_the_environment_too() -> None:
     done = userproxy("run", USERPROXY_RUN_WORKERS="many")
     assert done.returncode == 2
     assert "'many'" in done.stderr
+
+
+def test_the_command_line_of_kube_proxy_is_taken_over() -> None:
+    done = userproxy(
+        "run",
+        "--proxy-mode=iptables",
+        "--masquerade-all",
+        "--oom-score-adj",
+        "-999",
+        "-v=2",
+        "--ipvs-strict-arp=false",
+        "--feature-gates=A=true,B=false",
+        "--capture=loopback",
+        "--kubeconfig=/nonexistent",
+    )
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert sum(" is ignored: " in line for line in lines) == 4
+    # our own flag wins over the mode
+    assert any("capture loopback" in line for line in lines)
+    assert lines[-1].startswith("userproxy: kubeconfig /nonexistent cannot be used")
+
+
+def test_flag_environment_file_default(tmp_path: Path) -> None:
+    """The values are such that the error shows which of them won."""
+    file = tmp_path / "config.yaml"
+    head = "apiVersion: userproxy.dev/v1alpha1\nkind: UserproxyConfiguration\n"
+    file.write_text(head + "workers: from-file\nlogLevel: debug\n")
+    environment = {"USERPROXY_RUN_CONFIG": str(file)}
+    shown = [
+        userproxy("run", **environment).stderr,
+        userproxy("run", **environment, USERPROXY_RUN_WORKERS="from-environment").stderr,
+        userproxy("run", "--workers", "from-flag", **environment, USERPROXY_RUN_WORKERS="x").stderr,
+    ]
+    assert [one.split("--workers: ")[1].split()[0] for one in shown] == [
+        "'from-file'",
+        "'from-environment'",
+        "'from-flag'",
+    ]
+    assert shown[0].startswith(f"userproxy: {file}: ")

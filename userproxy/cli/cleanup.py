@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from userproxy.cli.options import build_config, config_options, errors_for_people, set_up_logging
+from userproxy.cli.options import config_options, errors_for_people, read_settings, start_logging
 
 
 @click.command()
@@ -24,8 +24,7 @@ def cleanup(**values: Any) -> int:
     """
     from userproxy.app import clean_up
 
-    config = build_config(values)
-    set_up_logging(config.log_level)
+    config = start_logging(read_settings(values))
     removed = clean_up(config)
     for line in removed:
         click.echo(line)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from userproxy.cli.options import build_config, config_options, errors_for_people, set_up_logging
+from userproxy.cli.options import config_options, errors_for_people, read_settings, start_logging
 
 
 @click.command("endpoints-controller")
@@ -26,6 +26,5 @@ def endpoints_controller(**values: Any) -> int:
     """
     from userproxy.app import run_endpoints_controller
 
-    config = build_config(values)
-    set_up_logging(config.log_level)
+    config = start_logging(read_settings(values))
     return run_endpoints_controller(config)

@@ -13,14 +13,25 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from userproxy.config import Config, flag, parse_seconds, settings_of
+from userproxy.configfile.kube_proxy_flags import BOOLEAN, FIELD_OF_FLAG, REFUSED, read_flags
+from userproxy.configfile.source import Settings, SettingsSource
 from userproxy.errors import UserproxyError
+
+log = logging.getLogger(__name__)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 STANDALONE_DEFAULTS = {"healthz_bind_address": "127.0.0.1:10256", "workers": "0"}
 """Without a kubelet nobody outside probes us, so nothing listens wider than it must; one process starts and ends quickest."""
+
+
+KUBE_PROXY_FLAGS = f"{__name__}.kube_proxy_flags"
+"""Where click's context keeps the flags of kube-proxy that were given."""
+
+_GIVEN = frozenset({ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT})
 
 
 class Seconds(click.ParamType[float]):
@@ -50,9 +61,50 @@ def config_options(command: str) -> Callable[[F], F]:
     return decorate
 
 
+def kube_proxy_options(function: F) -> F:
+    """Give a click command the flags of kube-proxy too, so that its command line works as it is; hidden from --help."""
+    for name in (*FIELD_OF_FLAG, *REFUSED):
+        names = (f"--{name}", "-v") if name == "v" else (f"--{name}",)
+        optional: dict[str, Any] = {"is_flag": False, "flag_value": "true"} if name in BOOLEAN else {}
+        function = click.option(
+            *names,
+            hidden=True,
+            expose_value=False,
+            allow_from_autoenv=False,
+            callback=functools.partial(_remember, name),
+            **optional,
+        )(function)
+    return function
+
+
+def _remember(name: str, context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        # Go's flags may be written -v=2
+        context.meta.setdefault(KUBE_PROXY_FLAGS, {})[name] = value.removeprefix("=")
+
+
+def read_settings(values: dict[str, Any]) -> Settings:
+    """Return the settings of a command: its parsed option values merged with the configuration file. Raises UsageError."""
+    context = click.get_current_context()
+    command = context.command.name or ""
+    given = {name: value for name, value in values.items() if context.get_parameter_source(name) in _GIVEN}
+    from_kube_proxy, notes = read_flags(context.meta.get(KUBE_PROXY_FLAGS, {}))
+    defaults = {name: value for name, value in values.items() if name not in given}
+    source = SettingsSource(command, values.get("config", ""), {**from_kube_proxy, **given}, defaults, notes)
+    return source.read()
+
+
 def build_config(values: dict[str, Any]) -> Config:
-    """Return the Config of parsed option values. Raises UsageError."""
-    return Config(**values)
+    """Return the Config of a command that does not follow its configuration file. Raises UsageError."""
+    return read_settings(values).config
+
+
+def start_logging(settings: Settings) -> Config:
+    """Set logging up as the settings say and log what had no effect in them; returns the Config."""
+    set_up_logging(settings.config.log_level)
+    for note in settings.notes:
+        log.info("%s", note)
+    return settings.config
 
 
 def errors_for_people(function: Callable[..., int | None]) -> Callable[..., None]:

@@ -9,11 +9,18 @@ from typing import Any
 
 import click
 
-from userproxy.cli.options import build_config, config_options, errors_for_people, set_up_logging
+from userproxy.cli.options import (
+    config_options,
+    errors_for_people,
+    kube_proxy_options,
+    read_settings,
+    start_logging,
+)
 
 
 @click.command()
 @config_options("run")
+@kube_proxy_options
 @errors_for_people
 def run(**values: Any) -> int:
     """Make the Services of a cluster reachable on this node.
@@ -25,6 +32,6 @@ def run(**values: Any) -> int:
     """
     from userproxy.app import run_on_cluster
 
-    config = build_config(values)
-    set_up_logging(config.log_level)
-    return run_on_cluster(config)
+    settings = read_settings(values)
+    start_logging(settings)
+    return run_on_cluster(settings)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from userproxy.cli.options import build_config, config_options, errors_for_people, set_up_logging
+from userproxy.cli.options import config_options, errors_for_people, read_settings, start_logging
 
 
 @click.command()
@@ -25,6 +25,6 @@ def standalone(**values: Any) -> int:
     """
     from userproxy.app import run_standalone
 
-    config = build_config(values)
-    set_up_logging(config.log_level)
-    return run_standalone(config, click.echo)
+    settings = read_settings(values)
+    start_logging(settings)
+    return run_standalone(settings, click.echo)
