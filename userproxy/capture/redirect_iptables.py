@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 
+from userproxy.capture.conntrack import StaleFlows
 from userproxy.capture.entries import HeldEntries, of_families
 from userproxy.capture.iptables_program import IptablesProgram, find_programs
 from userproxy.capture.leftovers import remove_rules
@@ -41,6 +42,7 @@ class RedirectIptables:
         self._builtins = _builtins(settings)
         self._is_set_up = False
         self._held = HeldEntries()
+        self._stale_flows = StaleFlows()
         self._generation = Generation() if program.variant == "nft" else None
         self._reach = Reachability([settings.listener_address(family) for family in self.families])
 
@@ -73,6 +75,7 @@ class RedirectIptables:
             )
         self._reach.add(appeared)
         self._reach.remove(gone)
+        await self._stale_flows.forget(add, remove)
 
     async def repair(self, entries: Collection[CaptureEntry]) -> bool:
         """Make the kernel hold exactly `entries`; return whether anything had to be rewritten. Raises CaptureError.
@@ -83,6 +86,7 @@ class RedirectIptables:
         intact = self._held.equal(wanted) and await self._intact()
         if not intact:
             await self._rewrite(wanted)
+            await self._stale_flows.forget(wanted)
         return self._reach.repair(self._held.addresses) or not intact
 
     async def teardown(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from userproxy.capture.commands import ProgramMissing, run
+from userproxy.capture.conntrack import StaleFlows
 from userproxy.capture.entries import HeldEntries, of_families
 from userproxy.capture.leftovers import remove_rules
 from userproxy.capture.nft_generation import Generation, read_generation
@@ -34,6 +35,7 @@ class RedirectNft:
         self._forwarded = not settings.sidecar
         self._is_set_up = False
         self._held = HeldEntries()
+        self._stale_flows = StaleFlows()
         self._generation = Generation()
         self._shapes: dict[Family, tuple[str, ...]] = {}
         self._reach = Reachability([settings.listener_address(family) for family in self.families])
@@ -60,6 +62,7 @@ class RedirectNft:
         appeared, gone = self._held.change(add, remove)
         self._reach.add(appeared)
         self._reach.remove(gone)
+        await self._stale_flows.forget(add, remove)
 
     async def repair(self, entries: Collection[CaptureEntry]) -> bool:
         """Make the kernel hold exactly `entries`; return whether anything had to be rewritten. Raises CaptureError.
@@ -70,6 +73,7 @@ class RedirectNft:
         intact = self._held.equal(wanted) and await self._intact()
         if not intact:
             await self._rewrite(wanted)
+            await self._stale_flows.forget(wanted)
         return self._reach.repair(self._held.addresses) or not intact
 
     async def teardown(self) -> None:
