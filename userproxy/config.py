@@ -30,6 +30,7 @@ ASKING = CHECK
 EVERY = CAPTURING | API_CLIENT
 
 CAPTURE_MODES = ("auto", "redirect", "redirect-nft", "redirect-iptables", "route", "loopback", "none")
+LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -246,6 +247,13 @@ class Config:
     )
     log_level: str = setting(
         "info", "What is logged to standard error.", commands=EVERY, live=True, choices=LOG_LEVELS
+    )
+    log_format: str = setting(
+        "text",
+        "How it is logged: text for people (in colours on a terminal unless NO_COLOR is set), or one JSON object for each "
+        "line with time, level, message and fields such as service, endpoint, resource.",
+        commands=EVERY,
+        choices=LOG_FORMATS,
     )
 
     def __post_init__(self) -> None:

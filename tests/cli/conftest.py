@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import IO
 
 import pytest
 
@@ -20,6 +22,7 @@ class Demo:
 
     home: Namespace
     process: subprocess.Popen[str]
+    log: IO[str]
 
     def userproxy(self, *arguments: str) -> Done:
         """Run a command beside it."""
@@ -30,24 +33,31 @@ class Demo:
 @pytest.fixture(scope="session")
 def demo() -> Iterator[Demo]:
     """The demo, ready; its Service is my-service at 10.96.163.26:80 with three endpoints."""
-    with namespace("demo") as home:
+    with namespace("demo") as home, tempfile.TemporaryFile("w+") as log:
         process = home.start(
             *USERPROXY,
             "standalone",
             "--demo",
             "--drain-timeout",
             "0.5",
+            "--workers",
+            "1",
+            "--log-format",
+            "json",
+            "--log-level",
+            "debug",
             cwd=ROOT,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=log,
         )
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith("Stop:"):
                 break
         else:
-            pytest.fail(f"the demo ended with {process.wait(10)}")
-        yield Demo(home, process)
+            log.seek(0)
+            pytest.fail(f"the demo ended with {process.wait(10)}: {log.read()}")
+        yield Demo(home, process, log)
         process.terminate()
         process.wait(15)
         process.stdout.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import sys
 from dataclasses import dataclass
 from unittest import mock
@@ -33,6 +34,7 @@ def userproxy(*arguments: str) -> Done:
     code: object = 0
     try:
         with (
+            mock.patch.dict(os.environ),
             mock.patch.object(sys, "argv", ["userproxy", *arguments]),
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),

@@ -5,13 +5,15 @@ Parses, calls `app` and prints; the work is done there.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
 
 from userproxy.cli.options import Seconds, build_config, config_options, errors_for_people, set_up_logging
-from userproxy.cli.terminal import colour_wanted, print_json
+from userproxy.cli.terminal import print_json
 from userproxy.core.findings import passed, report, report_lines, selection
+from userproxy.logs import colour_wanted
 
 
 @click.command()
@@ -63,7 +65,7 @@ def check(
     if output == "json":
         print_json(report(findings))
     else:
-        for line in report_lines(findings, colour=colour_wanted()):
+        for line in report_lines(findings, colour=colour_wanted(sys.stdout)):
             click.echo(line)
     return 0 if passed(findings) else 1
 

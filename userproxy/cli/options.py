@@ -19,6 +19,7 @@ from userproxy.config import Config, flag, parse_seconds, settings_of
 from userproxy.configfile.kube_proxy_flags import BOOLEAN, FIELD_OF_FLAG, REFUSED, read_flags
 from userproxy.configfile.source import Settings, SettingsSource
 from userproxy.errors import UserproxyError
+from userproxy.logs import set_up
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +102,7 @@ def build_config(values: dict[str, Any]) -> Config:
 
 def start_logging(settings: Settings) -> Config:
     """Set logging up as the settings say and log what had no effect in them; returns the Config."""
-    set_up_logging(settings.config.log_level)
+    set_up_logging(settings.config.log_level, settings.config.log_format)
     for note in settings.notes:
         log.info("%s", note)
     return settings.config
@@ -122,13 +123,9 @@ def errors_for_people(function: Callable[..., int | None]) -> Callable[..., None
     return wrapper
 
 
-def set_up_logging(level: str) -> None:
+def set_up_logging(level: str, log_format: str = "text") -> None:
     """Log to standard error, one line for each event."""
-    logging.basicConfig(
-        level=level.upper(), format="%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S", force=True
-    )
-    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    set_up(level, log_format)
 
 
 def _option(field: dataclasses.Field[Any], default: Any) -> Callable[[F], F]:

@@ -5,17 +5,10 @@ Owns the look of the output that several commands share. Chatter goes to standar
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import Any
 
 import click
 import msgspec
-
-
-def colour_wanted() -> bool:
-    """Whether standard output is a terminal whose user did not ask for plain text (https://no-color.org)."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
 def print_json(value: Any) -> None:

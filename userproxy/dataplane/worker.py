@@ -7,7 +7,7 @@ PARENT`; ends when the control process closes the wire or dies.
 from __future__ import annotations
 
 import gc
-import logging
+import os
 import select
 import signal
 import socket
@@ -35,8 +35,7 @@ from userproxy.dataplane.wire import (
     Wire,
     WireClosed,
 )
-
-log = logging.getLogger(__name__)
+from userproxy.logs import set_up_worker
 
 REPORT_SECONDS = 0.25
 """Between two reports, which are the sign of life too."""
@@ -158,9 +157,7 @@ class Worker:
 def main() -> None:
     """Entry point of the process."""
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
-    logging.basicConfig(
-        level="INFO", format="%(asctime)s %(levelname)-7s worker: %(message)s", datefmt="%H:%M:%S"
-    )
+    set_up_worker(os.environ)
     # Terminals and systemd signal the whole group; when a worker ends is the control process's decision, which drains first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from userproxy.core.counters import PortCounters
 from userproxy.core.flows import Flow
 from userproxy.dataplane.wire import Confirm, Confirmed, Flows, Report, ToWorker, Wire, WireClosed
+from userproxy.logs import worker_environment
 from userproxy.model import PortKey
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class WorkerLink:
     ) -> None:
         ours, theirs = socket.socketpair()
         environment = {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ}
+        environment |= worker_environment()
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "userproxy.dataplane.worker", str(theirs.fileno()), str(os.getpid())],
