@@ -16,6 +16,7 @@ PACKAGES = {
     "ip": "iproute2",
     "setpriv": "util-linux",
     "curl": "curl",
+    "systemd-analyze": "systemd",
 }
 
 if __name__ == "__main__":

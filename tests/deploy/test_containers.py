@@ -79,6 +79,7 @@ def api_server(home: Namespace, folder: Path, rules: str, objects: str) -> Itera
     kubectl = ("kubectl", f"--kubeconfig={folder / 'kubeconfig'}", "apply", "--validate=false", "-f", "-")
     home.run(*kubectl, stdin=objects)
     pem = (folder / "server.pem").read_text()
+    (folder / "token").chmod(0o644)  # as a kubelet does where the user of the Pod is not root
     (folder / "ca.crt").write_text(pem[pem.index("-----BEGIN CERTIFICATE") :])
     yield urls[1]
 
@@ -89,6 +90,7 @@ class Container(Agent):
     def __init__(self, home: Namespace, url: str, account: Path, container: dict[str, Any]) -> None:
         server = urlsplit(url)
         environment = {
+            "HOME": "/",  # as container runtimes set it for users without one
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "KUBERNETES_SERVICE_HOST": str(server.hostname),
             "KUBERNETES_SERVICE_PORT": str(server.port),
