@@ -204,21 +204,20 @@ class Config:
     )
     api_bind_address: str = setting(
         "127.0.0.1:8001",
-        "Where the standalone API server answers, or unix:/path for a socket; without a token whoever reaches it may "
-        "change every Service.",
+        "Where the standalone API server answers, or unix:/path for a socket (then also at a free loopback port).",
         commands=STANDALONE,
         metavar="IP:PORT",
     )
     api_tls: bool = setting(
-        False,
-        "Speak HTTPS with a generated certificate, which the kubeconfig names; needs the package cryptography "
-        "(pip install 'userproxy[tls]').",
+        True,
+        "Speak HTTPS with a generated certificate, which the kubeconfig names. --no-api-tls: plain HTTP, for curl and "
+        "--master without credentials.",
         commands=STANDALONE,
     )
     api_token: str = setting(
         "auto",
         "Whether requests must show the random token of the kubeconfig; auto: over HTTPS and on a unix socket, "
-        "not over plain HTTP, where curl and --master work as they are (kubectl sends a token over HTTPS only).",
+        "not over plain HTTP, where whoever reaches the port may change every Service (kubectl sends a token over HTTPS only).",
         commands=STANDALONE,
         choices=("auto", "required", "none"),
     )

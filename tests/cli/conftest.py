@@ -38,6 +38,7 @@ def demo() -> Iterator[Demo]:
             *USERPROXY,
             "standalone",
             "--demo",
+            "--no-api-tls",
             "--drain-timeout",
             "0.5",
             "--workers",

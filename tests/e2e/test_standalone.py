@@ -31,6 +31,8 @@ NOBODY = (
     "--inh-caps=-all",
 )
 API = "http://127.0.0.1:8001"
+PLAIN = "--no-api-tls"
+"""The API over plain HTTP, where curl needs no token."""
 WEB = """
 apiVersion: v1
 kind: Service
@@ -125,7 +127,7 @@ def test_manifests_and_changes_over_http(tmp_path: Path) -> None:
     folder = tmp_path / "manifests"
     folder.mkdir()
     (folder / "web.yaml").write_text(WEB)
-    with standalone(tmp_path, "--manifests", str(folder)) as demo:
+    with standalone(tmp_path, PLAIN, "--manifests", str(folder)) as demo:
         until(lambda: "web " in demo.output, 20)
         for address in ("127.0.9.1", "127.0.9.2"):
             demo.home.start(sys.executable, "-c", WHO, address)
@@ -148,7 +150,16 @@ def test_manifests_and_changes_over_http(tmp_path: Path) -> None:
 
 
 def test_the_agent_works_against_it_unchanged(tmp_path: Path) -> None:
-    arguments = ("--demo", "--capture", "none", "--healthz-bind-address", "", "--metrics-bind-address", "")
+    arguments = (
+        "--demo",
+        PLAIN,
+        "--capture",
+        "none",
+        "--healthz-bind-address",
+        "",
+        "--metrics-bind-address",
+        "",
+    )
     with standalone(tmp_path, *arguments) as demo:
         until(lambda: "Stop: Ctrl-C" in demo.output, 20)
         with started(demo.home, API):

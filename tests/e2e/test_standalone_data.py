@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import stat
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_standalone import API, Demo, standalone
+from tests.e2e.test_standalone import API, PLAIN, Demo, standalone
 from tests.e2e.waiting import until
 from tests.netns import namespace, needs_netns, needs_programs
-from tests.standalone.test_certificates import needs_cryptography
 
 pytestmark = [pytest.mark.netns, needs_netns, needs_programs("nft", "curl")]
 
@@ -37,7 +37,7 @@ def post(demo: Demo, path: str, body: object) -> None:
 def test_a_killed_one_goes_on_where_it_was(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with namespace("demo") as home:
-        first = Demo(home, tmp_path / "first", "--data-dir", str(data), "--capture", "redirect")
+        first = Demo(home, tmp_path / "first", PLAIN, "--data-dir", str(data), "--capture", "redirect")
         until(lambda: "Stop: Ctrl-C" in first.output, 20)
         assert f"export KUBECONFIG={data / 'kubeconfig'}" in first.output
         assert stat.S_IMODE((data / "kubeconfig").stat().st_mode) == 0o600
@@ -52,7 +52,7 @@ def test_a_killed_one_goes_on_where_it_was(tmp_path: Path) -> None:
         assert second.output.count("\n") == 1
         first.process.kill()
         first.process.wait()
-        third = Demo(home, tmp_path / "third", "--data-dir", str(data), "--capture", "redirect")
+        third = Demo(home, tmp_path / "third", PLAIN, "--data-dir", str(data), "--capture", "redirect")
         until(lambda: "Stop: Ctrl-C" in third.output, 20)
         assert re.search(r"default +web +10\.96\.7\.7 +80/TCP", third.output)
         until(lambda: third.curl("-H", "Host: localhost", "http://10.96.7.7/healthz") == "ok", 5)
@@ -60,10 +60,11 @@ def test_a_killed_one_goes_on_where_it_was(tmp_path: Path) -> None:
         assert "Traceback" not in first.output + third.output
 
 
-@pytest.mark.parametrize(
-    "options", [("--api-token", "required"), pytest.param(("--api-tls",), marks=needs_cryptography)]
-)
-def test_the_proxy_of_the_same_process_has_the_token(tmp_path: Path, options: tuple[str, ...]) -> None:
+KUBECTL = shutil.which("kubectl")
+
+
+@pytest.mark.parametrize("options", [(), (PLAIN, "--api-token", "required")])
+def test_nobody_else_has_the_token(tmp_path: Path, options: tuple[str, ...]) -> None:
     with standalone(tmp_path, "--demo", *options) as demo:
         demo.curl_line()
         until(lambda: demo.curl("http://10.96.163.26/") != "", 10)
@@ -73,7 +74,12 @@ def test_the_proxy_of_the_same_process_has_the_token(tmp_path: Path, options: tu
         assert (refused["code"], refused["reason"]) == (403, "Forbidden")
         assert demo.curl("--insecure", url + "/healthz") == "ok"
         kubeconfig = Path(re.findall(r"export KUBECONFIG=(\S+)", demo.output)[0])
-        assert kubeconfig.exists()
+        assert stat.S_IMODE(kubeconfig.stat().st_mode) == 0o600
+        if KUBECTL and not options:
+            [add] = re.findall(r"Add: +(.*)", demo.output)
+            export = f"export HOME={tmp_path} KUBECONFIG={kubeconfig}"
+            said = demo.home.run("sh", "-c", f"{export}; kubectl get services; {add}")
+            assert re.search(r"my-service +ClusterIP +10.96.163.26 .*\nservice/web created\n$", said)
         assert demo.stop() == 0
         assert not kubeconfig.parent.exists()
 

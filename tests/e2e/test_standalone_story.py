@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_standalone import API, standalone
+from tests.e2e.test_standalone import API, PLAIN, standalone
 from tests.e2e.waiting import until
 from tests.netns import Namespace, needs_netns, needs_programs
 
@@ -51,7 +51,7 @@ def test_from_the_manifest_to_the_end(tmp_path: Path) -> None:
     site.mkdir()
     (site / "index.html").write_text("here")
     (manifests / "web.yaml").write_text(MANIFEST)
-    with standalone(tmp_path, "--manifests", str(manifests)) as demo:
+    with standalone(tmp_path, PLAIN, "--manifests", str(manifests)) as demo:
         until(lambda: "Stop: Ctrl-C" in demo.output, 20)
 
         def answer() -> str:

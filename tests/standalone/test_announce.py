@@ -43,7 +43,7 @@ async def test_with_a_token_only_what_shows_it(tmp_path: Path) -> None:
     token = (tmp_path / "with space" / "token").read_text().strip()
     assert f"Authorization: Bearer {token}" in done.stdout
     assert not any(token in line for line in shown)
-    assert any("--api-tls" in line for line in shown)
+    assert any("--no-api-tls" in line for line in shown)
 
 
 async def test_the_command_that_adds_a_service_is_right(api: Client) -> None:

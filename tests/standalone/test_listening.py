@@ -15,7 +15,6 @@ import aiohttp
 import pytest
 import yaml
 
-from tests.standalone.test_certificates import needs_cryptography
 from tests.standalone.test_kill import server
 from userproxy.errors import ListenError, UsageError
 from userproxy.kube.cluster import Cluster
@@ -90,7 +89,6 @@ async def seen_by_the_proxy(kubeconfig: str) -> None:
     assert changes
 
 
-@needs_cryptography
 async def test_https(tmp_path: Path) -> None:
     standalone = Standalone("127.0.0.1:0", data_directory=tmp_path, api_tls=True)
     await standalone.start()
@@ -176,7 +174,6 @@ def test_an_unknown_demand_is_a_usage_error() -> None:
 
 @pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed")
 @pytest.mark.parametrize("options", [(), ("tls=1",), ("tls=1", "token=none"), ("tls=1", "bind=unix")])
-@needs_cryptography
 def test_kubectl_with_the_kubeconfig(tmp_path: Path, options: tuple[str, ...]) -> None:
     given = [each.replace("bind=unix", f"bind=unix:{tmp_path / 'api.sock'}") for each in options]
     with server(tmp_path / "data", *given):

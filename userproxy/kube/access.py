@@ -94,6 +94,15 @@ def tls_context(
     return context
 
 
+def access_with_token(server: str, token: str, authority: bytes) -> Access:
+    """Return access to a server whose URL, token and PEM certificate are at hand; empty ones are not needed there."""
+    tls = None
+    if server.startswith("https"):
+        tls = ssl.create_default_context(cadata=authority.decode("ascii") or None)
+        tls.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return Access(server, f"Bearer {token}" if token else "", tls)
+
+
 def stamps(paths: Iterable[str]) -> tuple[FileStamp, ...]:
     """Return how the files look now; secrets mounted by Kubernetes are symbolic links, which are followed."""
     found: list[FileStamp] = []

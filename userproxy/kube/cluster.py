@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
+from userproxy.kube.access import Access
 from userproxy.kube.client import ApiClient
 from userproxy.kube.credentials import SERVICE_ACCOUNT, Credentials
 from userproxy.kube.decode import decode_node, decode_service, decode_slice
@@ -33,17 +34,18 @@ class Cluster:
         service_proxy_name: str,
         deliver: Callable[[Changes], None],
         *,
+        access: Access | None = None,
         timing: WatchTiming | None = None,
         service_account: Path = SERVICE_ACCOUNT,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
-        """`kubeconfig` is a path and `master` a URL; both empty means that we run in a Pod.
+        """`kubeconfig` is a path and `master` a URL; both empty means that we run in a Pod, unless `access` is given.
 
         `node_name` empty: no Node is watched. `service_proxy_name` empty: Services without that label are ours. `deliver` is
         called in the event loop with each batch.
         """
         timing = timing or WatchTiming()
-        self._credentials = Credentials(kubeconfig, master, service_account, environ)
+        self._credentials = Credentials(kubeconfig, master, service_account, environ, access)
         self._client = ApiClient(self._credentials, timing.connect, timing.read)
         self._reflectors = tuple(
             Reflector(resource, self._client, deliver, timing)

@@ -29,9 +29,18 @@ class Credentials:
     """The one place that hands out `Access`. Safe to use from several tasks."""
 
     def __init__(
-        self, kubeconfig: str, master: str, service_account: Path, environ: Mapping[str, str]
+        self,
+        kubeconfig: str,
+        master: str,
+        service_account: Path,
+        environ: Mapping[str, str],
+        given: Access | None = None,
     ) -> None:
-        """`kubeconfig` is a path and `master` a URL, either may be empty; with both empty we are in a Pod."""
+        """`kubeconfig` is a path and `master` a URL, either may be empty; with both empty we are in a Pod.
+
+        A `given` access is used as it is.
+        """
+        self._given = given
         self._kubeconfig = kubeconfig
         self._master = master
         self._service_account = service_account
@@ -72,6 +81,8 @@ class Credentials:
             return before != (self._access.authorization, self._access.files)
 
     async def _read(self) -> Access:
+        if self._given is not None:
+            return self._given
         if self._kubeconfig:
             return await read_kubeconfig(self._kubeconfig, self._master, self._environ)
         if self._master:

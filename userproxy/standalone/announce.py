@@ -44,7 +44,7 @@ def _first_steps(access: ApiListeners) -> Iterator[str]:
     if access.only_with_kubeconfig and not access.kubectl_works:
         secret = f'--header "Authorization: Bearer $(cat {shlex.quote(access.token_file)})"'
         yield f"Look: {curl} {secret}"
-        yield "Add:  kubectl sends a token over HTTPS only: start with --api-tls, or add files with --manifests DIR"
+        yield "Add:  kubectl sends a token over HTTPS only: leave out --no-api-tls, or add files with --manifests DIR"
         return
     kubectl = "kubectl" if access.kubectl_works else f"kubectl --server {access.url}"
     plain = "" if access.only_with_kubeconfig else f"{curl}   or: "

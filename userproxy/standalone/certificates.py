@@ -1,7 +1,6 @@
 """The certificate of the HTTPS API server: generated, signed by itself, and so its own authority in the kubeconfig.
 
-Owns making and keeping it. Needs the package `cryptography`, which is an extra: the standard library can use certificates but
-cannot make them.
+Owns making and keeping it, with the package `cryptography`: the standard library can use certificates but cannot make them.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ def server_certificate(directory: Path, names: Iterable[str]) -> tuple[ssl.SSLCo
         import cryptography.x509  # noqa: F401
     except ImportError as fault:
         raise UsageError(
-            "--api-tls needs the package cryptography: run pip install 'userproxy[tls]'"
+            "the API server's certificate needs the package cryptography: pip install cryptography, or use --no-api-tls"
         ) from fault
     wanted = sorted(set(names))
     file = directory / FILE

@@ -48,6 +48,10 @@ class ApiListeners:
         """What clients use; only after `open`."""
         self.kubeconfig = ""
         """Path of the kubeconfig, empty when there is none; only after `open`."""
+        self.token = ""
+        """What requests must show, empty for nothing; only after `open`."""
+        self.authority = b""
+        """PEM certificate that vouches for an HTTPS server; only after `open`."""
 
     @property
     def socket_path(self) -> str:
@@ -85,6 +89,7 @@ class ApiListeners:
             other = ApiServer(registry, open_listener("127.0.0.1:0"), token=token, tls=context)
             self._servers.append(other)
         self.url = f"{'https' if self._tls else 'http'}://{_reachable(self._servers[-1].address)}"
+        self.token, self.authority = token if self.needs_token else "", authority
         if self._files is not None:
             self._files.write_kubeconfig(self.url, token, authority)
             self.kubeconfig = str(self._files.kubeconfig)
