@@ -13,15 +13,27 @@ import time
 from collections.abc import AsyncIterator, Collection, Sequence
 
 import pytest
+from msgspec import structs
 
 from tests.build import endpoint_slice, key, name, service, services, slices
 from tests.dataplane.rig import until
 from userproxy import reconcile
+from userproxy.admin.health_checks import HealthCheckServers
 from userproxy.core.health import SyncHealth
-from userproxy.core.plan import PlanSettings
+from userproxy.core.plan_settings import PlanSettings
 from userproxy.dataplane.plane import LocalPlane, PlaneSettings
 from userproxy.errors import CaptureError
-from userproxy.model import CaptureEntry, Frontend, NoEndpoints
+from userproxy.model import (
+    CaptureEntry,
+    Changes,
+    Frontend,
+    Node,
+    NoEndpoints,
+    Service,
+    ServiceName,
+    ServiceSpecPort,
+    SliceEndpoint,
+)
 from userproxy.reconcile import Reconciler
 
 
@@ -66,8 +78,19 @@ class Loop:
         self.plane = LocalPlane(PlaneSettings())
         self.capture = TableCapture()
         self.health = SyncHealth()
-        settings = PlanSettings(mode, "127.0.0.1", "", NoEndpoints.DROP)
-        self.reconciler = Reconciler(self.plane, self.capture, settings, self.health, time.monotonic)
+        settings = PlanSettings(mode, "127.0.0.1", "", NoEndpoints.DROP, local_ports=(39999, 39999))
+        self.warned: list[tuple[ServiceName, str, str]] = []
+        self.checks = HealthCheckServers(lambda: True)
+        self.reconciler = Reconciler(
+            self.plane,
+            self.capture,
+            settings,
+            self.health,
+            time.monotonic,
+            "n1",
+            self.checks,
+            lambda *event: self.warned.append(event),
+        )
 
 
 @contextlib.asynccontextmanager
@@ -80,6 +103,7 @@ async def running(mode: str = "redirect") -> AsyncIterator[Loop]:
             yield made
             task.cancel()
     finally:
+        await made.checks.stop()
         made.plane.stop()
 
 
@@ -244,3 +268,86 @@ async def test_modes_that_capture_nothing(mode: str) -> None:
         loop.reconciler.feed(WEB_UP)
         await asyncio.wait_for(loop.reconciler.ready.wait(), 5)
         assert len(loop.reconciler.listening) == 1
+
+
+def with_node_port(number: int, **fields: object) -> Service:
+    return structs.replace(service("web"), ports=(ServiceSpecPort("", "TCP", 80, number),), **fields)
+
+
+def opens(port: int, address: str = "127.0.0.1") -> bool:
+    with contextlib.closing(socket.socket()) as sock:
+        sock.settimeout(1)
+        return sock.connect_ex((address, port)) == 0
+
+
+async def test_a_node_port_needs_no_capture_and_follows_the_hosts_addresses(unused_tcp_port: int) -> None:
+    async with running() as loop:
+        loop.reconciler.feed_addresses(["127.0.0.1"])
+        loop.reconciler.feed(services(with_node_port(unused_tcp_port)))
+        loop.reconciler.feed(WEB_UP)
+        await until(lambda: opens(unused_tcp_port))
+        assert [frontend.port for frontend in loop.capture.entries] == [80]
+        loop.reconciler.feed_addresses(["127.0.0.1", "127.0.0.9"])
+        await until(lambda: opens(unused_tcp_port, "127.0.0.9"))
+        loop.reconciler.feed(services(service("web")))
+        await until(lambda: not opens(unused_tcp_port))
+
+
+async def test_a_taken_node_port_is_told_once_and_taken_when_it_is_free(
+    monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+) -> None:
+    monkeypatch.setattr(reconcile, "RETRY_SECONDS", (0.05,))
+    async with running() as loop:
+        loop.reconciler.feed_addresses(["127.0.0.1"])
+        with socket.create_server(("127.0.0.1", unused_tcp_port)):
+            loop.reconciler.feed(services(with_node_port(unused_tcp_port)))
+            loop.reconciler.feed(WEB_UP)
+            await until(lambda: bool(loop.warned))
+            name_, reason, text = loop.warned[0]
+            assert (str(name_), reason) == ("default/web", "FailedToListen")
+            assert f"127.0.0.1:{unused_tcp_port}" in text
+        await until(lambda: not loop.reconciler.failures)
+        await until(lambda: opens(unused_tcp_port))
+
+
+async def test_a_node_port_that_outgoing_connections_may_take_is_warned_of() -> None:
+    async with running() as loop:
+        loop.reconciler.feed(services(with_node_port(39999)))
+        loop.reconciler.feed(WEB_UP)
+        await until(lambda: bool(loop.warned))
+        assert "ip_local_reserved_ports=39999" in loop.warned[0][2]
+
+
+async def test_health_checks_are_opened_counted_and_retried(
+    monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+) -> None:
+    monkeypatch.setattr(reconcile, "RETRY_SECONDS", (0.05,))
+    async with running() as loop:
+        loop.reconciler.feed(
+            Changes("nodes", (Node("n1", addresses=("127.0.0.1",)),), listed=True),
+        )
+        with socket.create_server(("0.0.0.0", unused_tcp_port)):
+            loop.reconciler.feed(services(with_node_port(0, health_check_node_port=unused_tcp_port)))
+            loop.reconciler.feed(
+                slices(endpoint_slice("web-1", "web", SliceEndpoint("127.0.0.1", node="n1")))
+            )
+            await until(
+                lambda: any(reason == "FailedToStartServiceHealthcheck" for _, reason, _ in loop.warned)
+            )
+        await until(lambda: not loop.reconciler.check_failures)
+        [check] = loop.reconciler.running.health_checks[name("web")]
+        assert check.endpoints == 1
+        assert opens(unused_tcp_port)
+        loop.reconciler.feed(services(removed=("web",)))
+        await until(lambda: not opens(unused_tcp_port))
+        assert loop.reconciler.running.health_checks == {}
+
+
+async def test_a_new_zone_is_followed() -> None:
+    async with running() as loop:
+        hinted = [SliceEndpoint("127.0.0.1", zones=("a",)), SliceEndpoint("127.0.0.2", zones=("b",))]
+        loop.reconciler.feed(WEB)
+        loop.reconciler.feed(slices(endpoint_slice("web-1", "web", *hinted)))
+        await until(lambda: key("web") in loop.reconciler.running.ports)
+        loop.reconciler.feed(Changes("nodes", (Node("n1", zone="b"),), listed=True))
+        await until(lambda: len(loop.reconciler.running.ports[key("web")].serving.cluster) == 1)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from userproxy.admin.health import HEALTHZ_SETTING, HealthServer
+from userproxy.admin.health_checks import HealthCheckServers
 from userproxy.admin.metrics import METRICS_SETTING, MetricsServer
 from userproxy.admin.sources import Sources
 from userproxy.admin.systemd import ServiceState, SystemdNotifier
@@ -23,15 +24,15 @@ from userproxy.capture.settings import CaptureSettings
 from userproxy.config import Config
 from userproxy.core.addresses import HEALTHZ_PORT, METRICS_PORT, parse_bind_address
 from userproxy.core.health import HealthVerdict, ReadinessLatch, StartStep, SyncHealth, node_state
-from userproxy.core.plan import PlanSettings
+from userproxy.core.plan_settings import PlanSettings
 from userproxy.core.policy import Verdict
 from userproxy.core.status import CaptureView, ServiceView, WorkersView, service_views
 from userproxy.dataplane.plane import LocalPlane, PlaneSettings
 from userproxy.dataplane.pool import WorkerPool, worker_count
-from userproxy.dataplane.ports import lowest_port
+from userproxy.dataplane.ports import local_port_range, lowest_port
 from userproxy.dataplane.sockets import SocketSettings
 from userproxy.kube.cluster import Cluster
-from userproxy.model import Changes, Family, NoEndpoints, PortKey, Probe
+from userproxy.model import Changes, Family, NoEndpoints, PortKey, Probe, ServiceName
 from userproxy.reconcile import Reconciler
 
 log = logging.getLogger(__name__)
@@ -53,13 +54,21 @@ class Agent:
         self._health = SyncHealth()
         self._latch = ReadinessLatch()
         self._started = time.monotonic()
+        self._health_checks = HealthCheckServers(lambda: self._health.verdict(time.monotonic()).healthy)
         self._stopping = False
         self._systemd = SystemdNotifier(os.environ, os.getpid())
         workers = worker_count(config.workers)
         settings = plane_settings(config)
         self.plane = WorkerPool(settings, workers) if workers else LocalPlane(settings)
         self.reconciler = Reconciler(
-            self.plane, capture, plan_settings(config, capture), self._health, time.monotonic, node
+            self.plane,
+            capture,
+            plan_settings(config, capture),
+            self._health,
+            time.monotonic,
+            node,
+            self._health_checks,
+            self._warn,
         )
         self.cluster = connect(self.reconciler.feed)
         sources = self._sources()
@@ -120,6 +129,7 @@ class Agent:
             if not self._config.keep_capture:
                 await self._capture.teardown()
         finally:
+            await self._health_checks.stop()
             await self._metrics_server.stop()
             await self._health_server.stop()
 
@@ -134,6 +144,9 @@ class Agent:
         reconciler = self.reconciler
         counters = dict(self.plane.counters())
         return service_views(reconciler.table, reconciler.running, counters, reconciler.listening)
+
+    def _warn(self, service: ServiceName, reason: str, text: str) -> None:
+        self.cluster.events.warn(service, reason, text)
 
     async def _follow_addresses(self) -> None:
         own = (self._config.proxy_address, self._config.proxy_address_ipv6)
@@ -248,4 +261,5 @@ def plan_settings(config: Config, capture: Capture) -> PlanSettings:
         node_ports=not config.sidecar,
         node_port_addresses=config.node_port_addresses,
         localhost_node_ports=config.localhost_nodeports,
+        local_ports=local_port_range(),
     )

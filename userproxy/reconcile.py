@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from userproxy.core.health import SyncHealth
-from userproxy.core.plan import Plan, PlanSettings, Running, Serving, plan
+from userproxy.core.health_checks import HealthCheck
+from userproxy.core.node_ports import port_range_warning
+from userproxy.core.plan import Plan, Running, Serving, plan
+from userproxy.core.plan_settings import PlanSettings
 from userproxy.core.sync_counters import SyncCounters
 from userproxy.core.table import ServiceTable
 from userproxy.errors import CaptureError
@@ -29,6 +32,7 @@ from userproxy.model import (
     ListenerSpec,
     PortKey,
     ServiceName,
+    ServicePort,
 )
 
 log = logging.getLogger(__name__)
@@ -69,6 +73,17 @@ class Capture(Protocol):
         """Make the kernel hold exactly `entries`; True when it did not."""
 
 
+class HealthChecks(Protocol):
+    """The servers of healthCheckNodePort."""
+
+    async def show(self, checks: Iterable[HealthCheck]) -> dict[HealthCheck, str]:
+        """Answer for exactly `checks`; failures are reported, not raised."""
+
+
+Warn = Callable[[ServiceName, str, str], None]
+"""Takes what is wrong with a Service: its name, a reason in one word, the words for people."""
+
+
 class Reconciler:
     """Folds changes into the table and applies plans. The only writer of table, running state, data plane and capture."""
 
@@ -80,8 +95,10 @@ class Reconciler:
         health: SyncHealth,
         clock: Callable[[], float],
         node: str = "",
+        health_checks: HealthChecks | None = None,
+        warn: Warn | None = None,
     ) -> None:
-        """`node` is the name of our Node; `clock` gives seconds of the monotonic clock."""
+        """`node` is the name of our Node; `clock` gives seconds of the monotonic clock; `warn` makes Events."""
         self.table = ServiceTable()
         self.running = Running()
         self.listening: dict[ListenerSpec, Address] = {}
@@ -97,6 +114,9 @@ class Reconciler:
         self._capture = capture
         self._settings = settings
         self._clock = clock
+        self._health_checks = health_checks
+        self._event = warn or (lambda service, reason, text: None)
+        self.check_failures: dict[HealthCheck, str] = {}
         self.host = Host(node)
         self._entries: dict[Frontend, CaptureEntry] = {}
         self._wake = asyncio.Event()
@@ -154,6 +174,8 @@ class Reconciler:
             if self._retry_at is not None and self._clock() >= self._retry_at:
                 self._retry_at = None
                 self.table.touch({spec.key.name.service for spec in self.failures})
+                if self.check_failures:
+                    await self._show_health_checks()
             if self.table.touched or not self.ready.is_set():
                 await self._apply()
             if self._clock() >= self._repair_at:
@@ -174,7 +196,7 @@ class Reconciler:
         self.counters.service_changes_pending = self.counters.endpoint_changes_pending = 0
         touched = self.table.take()
         step = plan(self.running, touched, self._settings, self.host)
-        self._warn(list(touched), step)
+        self._warn(touched, step)
         # Most Services a flood touches want what they have: no worker and no kernel need hear of it.
         failed = {} if step.empty else await self._carry_out(step)
         again = self.running.record(step, failed)
@@ -182,7 +204,21 @@ class Reconciler:
             self.table.touch(again)
             self._wake.set()
         if not self.capture_error:
+            if step.health_checks:
+                await self._show_health_checks()
             self._applied(started)
+
+    async def _show_health_checks(self) -> None:
+        if self._health_checks is None:
+            return
+        checks = [check for of_service in self.running.health_checks.values() for check in of_service]
+        before, self.check_failures = self.check_failures, await self._health_checks.show(checks)
+        for check, reason in self.check_failures.items():
+            if before.get(check) != reason:
+                log.warning("%s; tried again until it works", reason)
+                self._event(check.service, "FailedToStartServiceHealthcheck", reason)
+        if self.check_failures:
+            self._retry_at = self._clock() + self._next_retry()
 
     async def _carry_out(self, step: Plan) -> dict[ListenerSpec, str]:
         """Take the steps of a plan in order; returns the listeners that could not be opened, and why."""
@@ -250,6 +286,7 @@ class Reconciler:
         self.failures = {spec: text for spec, text in self.failures.items() if spec.key not in planned}
         for spec, reason in failures.items():
             log.warning("%s; tried again until it works", reason)
+            self._event(spec.key.name.service, "FailedToListen", reason)
             self.failures[spec] = reason
         if failures:
             self._retry_at = self._clock() + self._next_retry()
@@ -261,9 +298,17 @@ class Reconciler:
         self._retries += 1
         return wait
 
-    def _warn(self, touched: list[ServiceName], step: Plan) -> None:
+    def _warn(self, touched: Mapping[ServiceName, tuple[ServicePort, ...]], step: Plan) -> None:
         """Log what is wrong with the touched Services, once for each new finding."""
         found: dict[ServiceName, list[str]] = {name: list(self.table.warnings(name)) for name in touched}
+        for name, ports in touched.items():
+            numbers = (
+                {port.exposure.node_port for port in ports} - {0} if self._settings.node_ports else set()
+            )
+            for number in sorted(numbers):
+                line = port_range_warning(f"Service {name}", number, self._settings.local_ports)
+                if line is not None:
+                    found[name].append(line)
         for frontend, holder, waiter in step.contended:
             found[waiter.name.service].append(
                 f"Service port {waiter}: {frontend} belongs to {holder} already; "
@@ -273,6 +318,7 @@ class Reconciler:
             for line in lines:
                 if line not in self._warned.get(name, ()):
                     log.warning("%s", line)
+                    self._event(name, "Misconfigured", line)
             if lines:
                 self._warned[name] = tuple(lines)
             else:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from userproxy.core.node_ports import check_node_port_addresses, matches_all, node_port_addresses
+from userproxy.core.node_ports import (
+    check_node_port_addresses,
+    matches_all,
+    node_port_addresses,
+    port_range_warning,
+)
 from userproxy.errors import UsageError
 from userproxy.model import Family, Host
 
@@ -52,3 +57,11 @@ def test_good_settings(wanted: tuple[str, ...]) -> None:
 def test_bad_settings_are_named(wanted: tuple[str, ...]) -> None:
     with pytest.raises(UsageError, match="--nodeport-addresses"):
         check_node_port_addresses(wanted)
+
+
+@pytest.mark.parametrize(("number", "inside"), [(32767, False), (32768, True), (60999, True), (61000, False)])
+def test_a_node_port_that_outgoing_connections_may_take_is_named(number: int, inside: bool) -> None:
+    line = port_range_warning("Service default/web", number, (32768, 60999))
+    assert (line is not None) == inside
+    if line:
+        assert f"net.ipv4.ip_local_reserved_ports={number}" in line

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from tests.build import endpoint_slice, key, name, service, services, serving_of, slices
-from userproxy.core.plan import Plan, PlanSettings, Running, plan
+from userproxy.core.plan import Plan, Running, plan
+from userproxy.core.plan_settings import PlanSettings
 from userproxy.core.policy import Verdict
 from userproxy.core.table import ServiceTable
 from userproxy.model import (
@@ -321,14 +322,6 @@ def test_external_and_load_balancer_addresses_have_listeners_of_their_own() -> N
     }
 
 
-def test_in_route_mode_each_address_has_a_listener() -> None:
-    made = Node(settings("route")).step(services(exposed(external_ips=("192.0.2.1",))), slices())
-    assert {(spec.address, spec.port, spec.scope) for spec in made.open} == {
-        ("10.96.0.10", 80, Scope.INTERNAL),
-        ("192.0.2.1", 80, Scope.EXTERNAL),
-    }
-
-
 @pytest.mark.parametrize("capture", ["redirect", "route", "loopback", "none"])
 def test_node_ports_are_bound_to_the_hosts_addresses(capture: str) -> None:
     node = Node(settings(capture))
@@ -344,12 +337,6 @@ def test_node_ports_are_bound_to_the_hosts_addresses(capture: str) -> None:
     assert [spec.address for spec in moved.open] == ["192.168.1.6"]
     assert moved.close == tuple(bound)
     assert node.step(services(exposed())).close == moved.open
-
-
-def test_a_sidecar_serves_no_node_port() -> None:
-    node = Node(structs.replace(settings(), node_ports=False))
-    made = node.step(services(exposed(node_port=30080)), slices())
-    assert [spec.scope for spec in made.open] == [Scope.INTERNAL]
 
 
 def test_two_services_cannot_have_one_node_port() -> None:

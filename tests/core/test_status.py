@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from userproxy.core.counters import PortCounters
-from userproxy.core.plan import PlanSettings, Running, plan
+from userproxy.core.plan import Running, plan
+from userproxy.core.plan_settings import PlanSettings
 from userproxy.core.policy import Verdict
 from userproxy.core.status import (
     CaptureView,

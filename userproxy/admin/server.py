@@ -45,11 +45,20 @@ class Limits:
 class HttpServer:
     """Serves `handler` on `bind`; without an address (the setting is empty) start and stop do nothing."""
 
-    def __init__(self, bind: BindAddress | None, setting: str, handler: Handler, limits: Limits) -> None:
+    def __init__(
+        self,
+        bind: BindAddress | None,
+        setting: str,
+        handler: Handler,
+        limits: Limits,
+        *,
+        ipv6_only: bool = False,
+    ) -> None:
         self._bind = bind
         self._setting = setting
         self._handler = handler
         self._limits = limits
+        self._ipv6_only = ipv6_only
         self._listener: asyncio.Server | None = None
         self._protocols: _BoundedServer | None = None
         self.address: Address | None = None
@@ -60,7 +69,7 @@ class HttpServer:
         if self._bind is None:
             logger.info("%s is empty: no server", self._setting)
             return
-        sock = _listening_socket(self._bind, self._setting)
+        sock = _listening_socket(self._bind, self._setting, ipv6_only=self._ipv6_only)
         self._protocols = _BoundedServer(self._one_request, self._limits)
         self._listener = await asyncio.get_running_loop().create_server(
             self._protocols, sock=sock, backlog=_BACKLOG
@@ -127,7 +136,7 @@ def text_response(text: str, status: int = 200, headers: Mapping[str, str] | Non
     return web.Response(text=text, status=status, headers={**NOSNIFF, **(headers or {})})
 
 
-def _listening_socket(bind: BindAddress, setting: str) -> socket.socket:
+def _listening_socket(bind: BindAddress, setting: str, *, ipv6_only: bool) -> socket.socket:
     try:
         family = socket.AF_INET6 if bind.family is Family.IPV6 else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_STREAM)
@@ -136,8 +145,8 @@ def _listening_socket(bind: BindAddress, setting: str) -> socket.socket:
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            # As Go does for kube-proxy: [::] takes IPv4 too.
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            # As Go does for kube-proxy's own servers: [::] takes IPv4 too.
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(ipv6_only))
         sock.bind((bind.host, bind.port))
         sock.listen(_BACKLOG)
         sock.setblocking(False)

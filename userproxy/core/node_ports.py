@@ -55,6 +55,20 @@ def matches_all(wanted: Sequence[str], host: Host, family: Family) -> bool:
     return not _networks(wanted, host, family)
 
 
+def port_range_warning(who: str, number: int, local_ports: tuple[int, int]) -> str | None:
+    """Return what is wrong with a node port that the kernel may hand to an outgoing connection, None when it cannot.
+
+    `local_ports`: first and last number of net.ipv4.ip_local_port_range.
+    """
+    first, last = local_ports
+    if not first <= number <= last:
+        return None
+    return (
+        f"{who}: node port {number} is in ip_local_port_range {first}-{last}, so an outgoing connection of this host may hold "
+        f"it; reserve it: sysctl -w net.ipv4.ip_local_reserved_ports={number}"
+    )
+
+
 def _networks(wanted: Sequence[str], host: Host, family: Family) -> tuple[str, ...]:
     if tuple(wanted) == (PRIMARY,):
         one = [address for address in host.node_addresses if family_of(address) is family][:1]

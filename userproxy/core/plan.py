@@ -11,8 +11,15 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from userproxy.core.health_checks import HealthCheck, health_checks
+from userproxy.core.listening import (
+    Listeners,
+    listeners_at_frontends,
+    listeners_at_proxy,
+    node_port_listeners,
+)
 from userproxy.core.loopback import loopback_address, loopback_port
-from userproxy.core.node_ports import PRIMARY, node_port_addresses
+from userproxy.core.plan_settings import PlanSettings
 from userproxy.core.policy import Route, Verdict, needs_local_set, routes
 from userproxy.core.topology import cluster_set, local_set
 from userproxy.model import (
@@ -24,7 +31,6 @@ from userproxy.model import (
     FrontendKind,
     Host,
     ListenerSpec,
-    NoEndpoints,
     PortKey,
     PortOptions,
     Scope,
@@ -33,31 +39,6 @@ from userproxy.model import (
 )
 
 SERVED_PROTOCOLS = frozenset({"TCP"})
-
-
-class PlanSettings(msgspec.Struct, frozen=True):
-    """The settings that decide where listeners go."""
-
-    capture: str
-    """`redirect`, `route`, `loopback` or `none`"""
-    proxy_address_ipv4: str
-    """where IPv4 listeners are bound in redirect and none mode"""
-    proxy_address_ipv6: str
-    """the same for IPv6; empty when the host has no IPv6, then IPv6 Service ports are left out"""
-    no_endpoints: NoEndpoints
-    """what a client meets while no endpoint is usable, unless the Service says otherwise"""
-    first_port: int = 0
-    """lowest port number this process may bind in loopback mode (ip_unprivileged_port_start, 0 when privileged)"""
-    pod_networks: tuple[str, ...] = ()
-    """where Pods have their addresses; empty: not known"""
-    node_ports: bool = True
-    """whether node ports are served (not in a sidecar, which stands for one Pod)"""
-    node_port_addresses: tuple[str, ...] = (PRIMARY,)
-    localhost_node_ports: bool = True
-
-    def proxy_address(self, family: Family) -> str:
-        """Return the address of redirect listeners of one family."""
-        return self.proxy_address_ipv4 if family is Family.IPV4 else self.proxy_address_ipv6
 
 
 class Serving(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -106,11 +87,14 @@ class Plan(msgspec.Struct, frozen=True):
     loopback: tuple[tuple[ServiceName, str | None], ...] = ()
     contended: tuple[tuple[Frontend, PortKey, PortKey], ...] = ()
     """a frontend, the Service port that holds it, and the one that must wait for it"""
+    health_checks: tuple[tuple[ServiceName, tuple[HealthCheck, ...]], ...] = ()
+    """Services whose health checks have changed"""
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to do."""
-        return not (self.open or self.serve or self.capture or self.release or self.close or self.forget)
+        sockets = self.open or self.serve or self.capture or self.release or self.close or self.forget
+        return not (sockets or self.health_checks)
 
 
 class Running:
@@ -123,6 +107,7 @@ class Running:
         self.waiting: dict[Frontend, set[PortKey]] = {}
         self.loopback: dict[ServiceName, str] = {}
         self.loopback_taken: dict[str, ServiceName] = {}
+        self.health_checks: dict[ServiceName, tuple[HealthCheck, ...]] = {}
 
     def record(self, plan: Plan, failed: Iterable[ListenerSpec] = ()) -> set[ServiceName]:
         """Take over an applied plan, without the listeners that could not be opened.
@@ -143,6 +128,11 @@ class Running:
             self.owners.update(dict.fromkeys(kept.frontends(), port.serving.key))
         for name, address in plan.loopback:
             self._assign_loopback(name, address)
+        for name, checks in plan.health_checks:
+            if checks:
+                self.health_checks[name] = checks
+            else:
+                self.health_checks.pop(name, None)
         again: set[ServiceName] = set()
         for frontend, holder, waiter in plan.contended:
             self.waiting.setdefault(frontend, set()).add(waiter)
@@ -198,6 +188,7 @@ class _Draft:
         self._forget: list[PortKey] = []
         self._record: list[PortPlan] = []
         self._contended: list[tuple[Frontend, PortKey, PortKey]] = []
+        self._health_checks: list[tuple[ServiceName, tuple[HealthCheck, ...]]] = []
 
     def finish(self) -> Plan:
         return Plan(
@@ -210,6 +201,7 @@ class _Draft:
             tuple(self._record),
             tuple(self._loopback.items()),
             tuple(self._contended),
+            tuple(self._health_checks),
         )
 
     def service(self, name: ServiceName, ports: list[ServicePort]) -> None:
@@ -222,6 +214,9 @@ class _Draft:
         numbers = {port.port for port in ports}
         for port in ports:
             self._port(port, self._listeners(port, has_ipv4, numbers))
+        checks = health_checks(name, ports, self._host, self._settings)
+        if checks != self._running.health_checks.get(name, ()):
+            self._health_checks.append((name, checks))
 
     def _remove(self, key: PortKey) -> None:
         before = self._running.ports[key]
@@ -272,59 +267,17 @@ class _Draft:
             if mine or not frontends:
                 yield spec, tuple(mine)
 
-    def _listeners(
-        self, port: ServicePort, has_ipv4: bool, numbers: set[int]
-    ) -> list[tuple[ListenerSpec, tuple[Frontend, ...]]]:
+    def _listeners(self, port: ServicePort, has_ipv4: bool, numbers: set[int]) -> Listeners:
         mode = self._settings.capture
         if mode == "loopback":
             captured = self._loopback_listeners(port, has_ipv4, numbers)
         elif mode == "route":
-            captured = self._listeners_at_frontends(port)
+            captured = listeners_at_frontends(port)
         else:
-            captured = self._listeners_at_proxy(port)
-        return captured + self._node_port_listeners(port)
+            captured = listeners_at_proxy(port, self._settings)
+        return captured + node_port_listeners(port, self._settings, self._host)
 
-    def _listeners_at_frontends(self, port: ServicePort) -> list[tuple[ListenerSpec, tuple[Frontend, ...]]]:
-        return [
-            (ListenerSpec(port.key, one.address, one.port, captured_only=False, scope=scope), (one,))
-            for scope, frontends in _captured_frontends(port).items()
-            for one in frontends
-        ]
-
-    def _listeners_at_proxy(self, port: ServicePort) -> list[tuple[ListenerSpec, tuple[Frontend, ...]]]:
-        address = self._settings.proxy_address(port.key.family)
-        if not address:
-            return []
-        if self._settings.capture != "redirect":
-            return [(ListenerSpec(port.key, address, 0, captured_only=False), ())]
-        return [
-            (ListenerSpec(port.key, address, 0, captured_only=True, scope=scope), frontends)
-            for scope, frontends in _captured_frontends(port).items()
-        ]
-
-    def _node_port_listeners(self, port: ServicePort) -> list[tuple[ListenerSpec, tuple[Frontend, ...]]]:
-        """Return a listener on each of the host's addresses that answers node ports; the kernel needs no rule for them."""
-        number = port.exposure.node_port
-        if not number or not self._settings.node_ports:
-            return []
-        addresses = node_port_addresses(
-            self._settings.node_port_addresses,
-            self._host,
-            port.key.family,
-            localhost=self._settings.localhost_node_ports,
-        )
-        protocol = port.key.name.protocol
-        return [
-            (
-                ListenerSpec(port.key, address, number, captured_only=False, scope=Scope.EXTERNAL),
-                (Frontend(address, number, protocol, FrontendKind.NODE_PORT),),
-            )
-            for address in addresses
-        ]
-
-    def _loopback_listeners(
-        self, port: ServicePort, has_ipv4: bool, numbers: set[int]
-    ) -> list[tuple[ListenerSpec, tuple[Frontend, ...]]]:
+    def _loopback_listeners(self, port: ServicePort, has_ipv4: bool, numbers: set[int]) -> Listeners:
         key = port.key
         if key.family is Family.IPV6 and has_ipv4:
             # There is one IPv6 loopback address only, so a dual-stack Service is offered on its IPv4 side.
@@ -346,24 +299,6 @@ class _Draft:
 
     def _is_loopback_taken(self, address: str) -> bool:
         return address in self._loopback_new or address in self._running.loopback_taken
-
-
-def _captured_frontends(port: ServicePort) -> dict[Scope, tuple[Frontend, ...]]:
-    """Return the addresses that packets must be brought from, by the policy they follow; none is named twice."""
-    exposure, protocol = port.exposure, port.key.name.protocol
-    seen: set[str] = set()
-
-    def frontends(addresses: Iterable[str], kind: FrontendKind) -> tuple[Frontend, ...]:
-        fresh = [address for address in dict.fromkeys(addresses) if address not in seen]
-        seen.update(fresh)
-        return tuple(Frontend(address, port.port, protocol, kind) for address in fresh)
-
-    found = {
-        Scope.INTERNAL: frontends((port.cluster_ip,), FrontendKind.CLUSTER_IP),
-        Scope.LOAD_BALANCER: frontends(exposure.load_balancer_ips, FrontendKind.LOAD_BALANCER),
-        Scope.EXTERNAL: frontends(exposure.external_ips, FrontendKind.EXTERNAL_IP),
-    }
-    return {scope: addresses for scope, addresses in found.items() if addresses}
 
 
 def _addresses(endpoints: Iterable[Endpoint]) -> tuple[Address, ...]:

@@ -10,6 +10,7 @@ import asyncio
 import platform
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
 import yarl
@@ -90,16 +91,23 @@ class ApiClient:
         async with self.stream(path, query, asked) as stream:
             return await stream.read_all(self._read_timeout, MAX_BODY_BYTES)
 
+    async def create(self, path: str, item: Mapping[str, Any], asked: str) -> None:
+        """POST an object; raise RequestFailed."""
+        async with self.stream(path, {}, asked, item) as stream:
+            await stream.read_all(self._read_timeout, MAX_BODY_BYTES)
+
     @asynccontextmanager
-    async def stream(self, path: str, query: Mapping[str, str], asked: str) -> AsyncIterator[ByteStream]:
-        """GET and give the body while it arrives; raise RequestFailed for any answer but 200."""
-        access, response = await self._request(path, query)
+    async def stream(
+        self, path: str, query: Mapping[str, str], asked: str, item: Mapping[str, Any] | None = None
+    ) -> AsyncIterator[ByteStream]:
+        """GET, or POST `item`, and give the body while it arrives; raise RequestFailed for any answer but 200 and 201."""
+        access, response = await self._request(path, query, item)
         try:
             if response.status == 401 and await self._renew(access):
                 response.close()
-                access, response = await self._request(path, query)
+                access, response = await self._request(path, query, item)
             stream = ByteStream(response, access.server)
-            if response.status != 200:
+            if response.status not in (200, 201):
                 body = await stream.read_all(self._read_timeout, MAX_ERROR_BYTES)
                 retry_after = response.headers.get("Retry-After")
                 raise from_answer(response.status, retry_after, body, access.server, asked)
@@ -107,7 +115,9 @@ class ApiClient:
         finally:
             response.close()
 
-    async def _request(self, path: str, query: Mapping[str, str]) -> tuple[Access, aiohttp.ClientResponse]:
+    async def _request(
+        self, path: str, query: Mapping[str, str], item: Mapping[str, Any] | None
+    ) -> tuple[Access, aiohttp.ClientResponse]:
         if self._session is None:
             raise RuntimeError("the client is used outside of its context")
         try:
@@ -116,8 +126,10 @@ class ApiClient:
             raise RequestFailed(str(error), "credentials") from error
         try:
             async with asyncio.timeout(self._read_timeout):
-                return access, await self._session.get(
+                return access, await self._session.request(
+                    "GET" if item is None else "POST",
                     yarl.URL(access.server + path).with_query(query),
+                    json=item,
                     headers={"Authorization": access.authorization} if access.authorization else None,
                     ssl=access.tls or True,
                     server_hostname=access.tls_server_name or None,

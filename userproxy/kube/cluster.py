@@ -16,6 +16,7 @@ from userproxy.kube.access import Access
 from userproxy.kube.client import ApiClient
 from userproxy.kube.credentials import SERVICE_ACCOUNT, Credentials
 from userproxy.kube.decode import decode_node, decode_service, decode_slice
+from userproxy.kube.events import EventRecorder
 from userproxy.kube.reflector import Reflector, Resource
 from userproxy.kube.timing import WatchTiming
 from userproxy.model import Changes, WatchState
@@ -47,6 +48,7 @@ class Cluster:
         timing = timing or WatchTiming()
         self._credentials = Credentials(kubeconfig, master, service_account, environ, access)
         self._client = ApiClient(self._credentials, timing.connect, timing.read)
+        self.events = EventRecorder(self._client, node_name)
         self._reflectors = tuple(
             Reflector(resource, self._client, deliver, timing)
             for resource in watched_resources(node_name, service_proxy_name)
@@ -60,6 +62,7 @@ class Cluster:
         """Watch until cancelled; raise UsageError at once when there are no usable credentials."""
         await self.prepare()
         async with self._client, asyncio.TaskGroup() as group:
+            group.create_task(self.events.run(), name="events")
             for reflector in self._reflectors:
                 group.create_task(reflector.run(), name=f"watch {reflector.name}")
 
