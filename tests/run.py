@@ -17,6 +17,7 @@ PACKAGES = {
     "setpriv": "util-linux",
     "curl": "curl",
     "systemd-analyze": "systemd",
+    "haproxy": "haproxy",
 }
 
 if __name__ == "__main__":

@@ -29,10 +29,12 @@ class Rig:
         self.address: Address = ("", 0)
         self.spec = ListenerSpec(KEY, "127.0.0.1", 0, captured_only=False)
 
-    async def start(self, endpoints: Sequence[Address], verdict: Verdict | None = None) -> None:
+    async def start(
+        self, endpoints: Sequence[Address], verdict: Verdict | None = None, **options: object
+    ) -> None:
         """Open the listener; without `verdict`: carry when there are endpoints, else drop."""
         await self.plane.start()
-        opened = await self.plane.open([self.spec], [serving(endpoints, verdict)])
+        opened = await self.plane.open([self.spec], [serving(endpoints, verdict, **options)])
         assert opened.failures == {}
         self.address = opened.addresses[self.spec]
 
@@ -50,9 +52,9 @@ class Rig:
         return dict(self.plane.counters())[KEY]
 
 
-def serving(endpoints: Sequence[Address], verdict: Verdict | None = None) -> Serving:
-    """What the plan would say."""
-    return serving_of(KEY, tuple(endpoints), verdict or (Verdict.CARRY if endpoints else Verdict.DROP))
+def serving(endpoints: Sequence[Address], verdict: Verdict | None = None, **options: object) -> Serving:
+    """What the plan would say; `options` are those of PortOptions."""
+    return serving_of(KEY, tuple(endpoints), verdict, **options)
 
 
 @contextlib.asynccontextmanager

@@ -15,10 +15,13 @@ from userproxy.model import DEFAULT_OPTIONS, NoEndpoints, PortOptions, Service
 PREFIX = "userproxy.dev/"
 NO_ENDPOINTS = PREFIX + "no-endpoints"
 MAX_CONNECTIONS = PREFIX + "max-connections"
+PROXY_PROTOCOL = PREFIX + "proxy-protocol"
 
 KNOWN = {
     NO_ENDPOINTS: "`drop` or `reject`: what a client meets while no endpoint is usable (default: --no-endpoints)",
     MAX_CONNECTIONS: "a number: connections open at once for each port of the Service; more wait in the kernel's queue",
+    PROXY_PROTOCOL: "`v1` or `v2`: endpoints get a PROXY protocol header with the address of the client and the one that it "
+    "had dialled, in front of the client's bytes; every endpoint must expect it (HAProxy: `accept-proxy`). TCP only",
 }
 """Every annotation with its one-line description, for the documentation."""
 
@@ -53,6 +56,13 @@ def read_annotations(service: Service) -> ServiceSettings:
             )
         else:
             options[_PARSERS[name][0]] = parsed
+    if "proxy_protocol" in options:
+        warnings.extend(
+            f"Service {service.key}: annotation {PROXY_PROTOCOL} does nothing for the {port.protocol} port "
+            f"{port.name or port.port}: the header exists for TCP only"
+            for port in service.ports
+            if port.protocol != "TCP"
+        )
     return ServiceSettings(
         no_endpoints, PortOptions(**options) if options else DEFAULT_OPTIONS, tuple(warnings)
     )
@@ -65,6 +75,7 @@ def _count(text: str) -> int | None:
 
 _PARSERS: dict[str, tuple[str, Callable[[str], Any], str]] = {
     MAX_CONNECTIONS: ("max_connections", _count, "a number of connections above 0"),
+    PROXY_PROTOCOL: ("proxy_protocol", {"v1": 1, "v2": 2}.get, "`v1` or `v2`"),
 }
 """For each annotation that is an option of the data plane: the field of PortOptions, its parser (None: not valid), and what to
 write instead of a bad value."""

@@ -42,7 +42,17 @@ _STREAM = _socket.SOCK_STREAM
 class Port:
     """What is kept for one Service port on one family."""
 
-    __slots__ = ("balancer", "counters", "key", "limit", "listeners", "local", "parked", "routes")
+    __slots__ = (
+        "balancer",
+        "counters",
+        "key",
+        "limit",
+        "listeners",
+        "local",
+        "parked",
+        "proxy_protocol",
+        "routes",
+    )
 
     def __init__(self, key: PortKey) -> None:
         self.key = key
@@ -54,6 +64,8 @@ class Port:
         self.counters = PortCounters()
         self.limit = 0
         """connections open at once in this worker; 0: none of its own"""
+        self.proxy_protocol = 0
+        """version of the header that endpoints get in front of everything; 0: none"""
         self.listeners: list[Listener] = []
         self.parked: list[Listener] = []
         """listeners that rest until a connection of this port ends"""
@@ -183,6 +195,7 @@ class Acceptor:
                 for listener in port.listeners:
                     listener.follow_route()
             port.limit = serving.options.max_connections
+            port.proxy_protocol = serving.options.proxy_protocol
             self._admit(port)
 
     def forget(self, keys: Iterable[PortKey]) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from userproxy.core.balancer import RoundRobin
 from userproxy.core.counters import DIAL_BUCKETS, PortCounters
+from userproxy.dataplane.announcing import announce, push
 from userproxy.dataplane.flow_recorder import CLIENT_GONE
 from userproxy.dataplane.relay import EDGE, EDGE_WRITE, Leg
 from userproxy.dataplane.sockets import reset_on_close, tune
@@ -136,7 +137,7 @@ class Connection:
         elif event & select.EPOLLOUT:
             self._connected()
             # An endpoint that speaks first may have done so by now; edge-triggered, this event says it once.
-            if not self.closed:
+            if self.carried and not self.closed:
                 leg.on_event(event)
 
     def dial_expired(self) -> None:
@@ -244,6 +245,13 @@ class Connection:
         return code
 
     def _connected(self) -> None:
+        client, server = self.client, self.server
+        announced = self.port.proxy_protocol
+        if announced and client is not None and server is not None:
+            failure = announce(self, client, server)
+            if failure:
+                self._dial_failed(failure)
+                return
         self.carried = True
         seconds = self.reactor.now - self.dial_started
         counters = self.counters
@@ -252,8 +260,10 @@ class Connection:
         counters.dial_buckets[bisect_left(DIAL_BUCKETS, seconds)] += 1
         self.acceptor.settling.add(self)
         # Clients mostly speak first, so their bytes are mostly there by now; a server that speaks first raises an event.
-        if self.client is not None:
-            self.client.pump()
+        if client is not None:
+            client.pump()
+            if announced:
+                push(self, client)
 
     def _dial_failed(self, code: int) -> None:
         leg = self.server
