@@ -53,7 +53,7 @@ PROCESS_STARTERS = re.compile(
 
 WITHOUT_TEST: dict[str, str] = {
     "userproxy/model.py": "values without decisions; every other test makes and compares them",
-    "userproxy/core/plan_settings.py": "values without decisions; tests/core/test_plan.py and test_listening.py vary each of them",
+    "userproxy/core/plan_settings.py": "values without decisions; test_plan.py and test_listening.py vary each of them",
     "userproxy/errors.py": "names and exit codes; the command line's tests show both to the caller",
     "userproxy/__main__.py": "one call of the command line, which the command line's tests make as a process",
     "userproxy/app.py": "signals and exit codes; tests/e2e runs it as a process",

@@ -39,7 +39,7 @@ metadata: {name: e2e-node}
 ---
 apiVersion: v1
 kind: Service
-metadata: {name: web}
+metadata: {name: web, annotations: {userproxy.dev/unknown: "1"}}
 spec: {clusterIP: 10.96.7.7, ports: [{port: 80, targetPort: 8080}]}
 ---
 apiVersion: v1
@@ -152,6 +152,9 @@ def test_a_container_serves_with_its_rights_only(
         host = address or agent.frontend(service)[0] + ":8080"
         answer = ("curl", "--silent", "--max-time", "2", f"http://{host}/")
         until(lambda: cluster.node.run(*answer, check=False) == "here", 20)
+        if service == "web":
+            kubectl = ("kubectl", f"--kubeconfig={cluster.folder / 'kubeconfig'}")
+            until(lambda: "Misconfigured" in cluster.node.run(*kubectl, "describe", "service", "web"), 20)
         assert agent.end() == 0, agent.log
         assert "forbidden" not in agent.log
         assert "Traceback" not in agent.log

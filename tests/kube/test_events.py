@@ -28,7 +28,10 @@ class Server:
         self.asked = 0
 
     async def service(self, request: web.Request) -> web.Response:
-        return web.json_response({"metadata": {"name": "web", "uid": "u-1", "resourceVersion": "7"}})
+        assert request.query["fieldSelector"] == "metadata.name=web"
+        return web.json_response(
+            {"items": [{"metadata": {"name": "web", "uid": "u-1", "resourceVersion": "7"}}]}
+        )
 
     async def event(self, request: web.Request) -> web.Response:
         self.asked += 1
@@ -41,7 +44,7 @@ class Server:
 async def recording() -> AsyncIterator[tuple[Server, EventRecorder]]:
     server = Server()
     app = web.Application()
-    app.router.add_get("/api/v1/namespaces/default/services/web", server.service)
+    app.router.add_get("/api/v1/namespaces/default/services", server.service)
     app.router.add_post("/api/v1/namespaces/default/events", server.event)
     runner = web.AppRunner(app)
     await runner.setup()

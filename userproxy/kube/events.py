@@ -66,11 +66,14 @@ class EventRecorder:
                 log.debug("event %s for Service %s was not taken: %s", reason, service, error)
 
     async def _send(self, service: ServiceName, reason: str, message: str) -> None:
-        # kubectl finds Events by the uid of their object, which nothing else here needs.
+        # kubectl finds Events by the uid of their object, which nothing else here needs. A list of one needs no other right.
         path = f"/api/v1/namespaces/{service.namespace}"
-        found = await self._client.fetch(f"{path}/services/{service.name}", {}, f"get Service {service}")
-        metadata = msgspec.json.decode(found)["metadata"]
-        event = event_object(service, metadata, reason, message, self._host, datetime.now(UTC))
+        query = {"fieldSelector": f"metadata.name={service.name}"}
+        found = await self._client.fetch(f"{path}/services", query, f"list Service {service}")
+        items = msgspec.json.decode(found).get("items") or [{}]
+        event = event_object(
+            service, items[0].get("metadata", {}), reason, message, self._host, datetime.now(UTC)
+        )
         await self._client.create(f"{path}/events", event, f"create an Event for Service {service}")
 
 
