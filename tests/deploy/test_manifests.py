@@ -64,7 +64,7 @@ def test_arguments_are_flags_of_run(name: str) -> None:
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_rights_are_what_the_watches_need_and_no_more(name: str) -> None:
     """That they are enough is shown by `test_containers`, which runs with nothing else."""
-    wanted = set()
+    wanted = {("", "events", "create")}
     for resource in watched_resources("any-node", ""):
         group, _, kind = resource.path.removeprefix("/apis/").removeprefix("/api/").rpartition("/")
         wanted |= {(group.rpartition("/")[0], kind, verb) for verb in ("list", "watch")}
