@@ -1,6 +1,7 @@
-"""Removes Pods whose grace after deletion has passed: what a kubelet does once the containers have stopped.
+"""Removes what has had its time: Pods whose grace after deletion has passed, and Events that nobody repeated for an hour.
 
-Owns that one duty. No container is stopped, since none is run here; until then the Pod counts as terminating.
+The first is a kubelet's duty once the containers have stopped; none is run here, and until then the Pod counts as terminating.
+The second is the server's (`--event-ttl` of kube-apiserver).
 """
 
 from __future__ import annotations
@@ -8,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 
 from userproxy.standalone.deletion import DeleteOptions
-from userproxy.standalone.kinds import POD
+from userproxy.standalone.kinds import EVENT, POD
 from userproxy.standalone.objects import Json, parse_timestamp
 from userproxy.standalone.registry import Registry
 from userproxy.standalone.statuses import Refusal
@@ -73,3 +75,41 @@ def _due(item: Json) -> float | None:
     if "deletionTimestamp" not in metadata or metadata.get("finalizers"):
         return None
     return parse_timestamp(metadata["deletionTimestamp"])
+
+
+EVENT_LIFE = 3600.0
+"""Seconds that an Event stays after its last write, as at a real server."""
+
+
+class EventReaper:
+    """Removes old Events while `run` runs. `now` gives Unix time in seconds."""
+
+    def __init__(self, registry: Registry, now: Callable[[], float] = time.time) -> None:
+        self._registry = registry
+        self._now = now
+
+    async def run(self) -> None:
+        """Remove Events as they come due, until cancelled."""
+        while True:
+            self.remove_due()
+            await asyncio.sleep(_LONGEST_WAIT)
+
+    def remove_due(self) -> None:
+        """Remove all Events whose time has passed."""
+        bound = self._now() - EVENT_LIFE
+        for key, item in list(self._registry.store.items(EVENT)):
+            if _last_told(item) < bound:
+                self._registry.store.delete(EVENT, key)
+
+
+def _last_told(item: Json) -> float:
+    """Return the Unix time when an Event was last written, as far as it tells."""
+    times = [item["metadata"]["creationTimestamp"], item.get("lastTimestamp"), item.get("eventTime")]
+    times.append((item.get("series") or {}).get("lastObservedTime"))
+    told = [0.0]
+    for text in times:
+        try:
+            told.append(parse_timestamp(text or ""))
+        except ValueError:
+            continue
+    return max(told)

@@ -19,7 +19,7 @@ from userproxy.standalone.listening import TOKEN_CHOICES, ApiListeners
 from userproxy.standalone.manifests import ManifestDirectory
 from userproxy.standalone.objects import Json
 from userproxy.standalone.probes.prober import Prober
-from userproxy.standalone.reaping import PodReaper
+from userproxy.standalone.reaping import EventReaper, PodReaper
 from userproxy.standalone.registry import Registry
 
 DEFAULT_API_BIND_ADDRESS = "127.0.0.1:8001"
@@ -59,7 +59,7 @@ class Standalone:
         self._manifests_path = manifests
         self._manifests: ManifestDirectory | None = None
         self._demo = Demo() if demo else None
-        self._prober = Prober(self.registry)
+        self._prober = Prober(self.registry, node_name)
         self._controllers = Controllers(InProcess(self.registry))
         self._following = contextlib.AsyncExitStack()
 
@@ -93,6 +93,7 @@ class Standalone:
             if self._manifests is not None:
                 group.create_task(self._manifests.run(), name="manifests")
             group.create_task(PodReaper(self.registry).run(), name="pod reaper")
+            group.create_task(EventReaper(self.registry).run(), name="event reaper")
             group.create_task(self._prober.run(), name="readiness probes")
             group.create_task(self._controllers.run(), name="controllers")
 

@@ -47,7 +47,8 @@ async def test_get(status: int, well: bool) -> None:
     seen: list[web.BaseRequest] = []
     async with answering(status, seen) as port, attempts() as made:
         probe = Probe("127.0.0.1", port, "http", "/ready?a=b", (("Host", "web.example"), ("X-A", "1")))
-        assert await made.succeeds(probe) is well
+        failure = await made.failure(probe)
+    assert failure == ("" if well else f"HTTP probe failed with statuscode: {status}")
     (request,) = seen
     assert (request.path_qs, request.host, request.headers["X-A"]) == ("/ready?a=b", "web.example", "1")
     assert request.headers["User-Agent"].startswith("kube-probe/")
@@ -57,17 +58,17 @@ async def test_connect() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         async with attempts() as made:
-            assert await made.succeeds(Probe("127.0.0.1", port))
+            assert await made.failure(Probe("127.0.0.1", port)) == ""
     async with attempts() as made:
-        assert not await made.succeeds(Probe("127.0.0.1", port))
-        assert not await made.succeeds(Probe("127.0.0.1", port, "http", "/"))
+        assert await made.failure(Probe("127.0.0.1", port))
+        assert await made.failure(Probe("127.0.0.1", port, "http", "/"))
 
 
 async def test_a_server_that_is_silent_fails_in_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         async with attempts() as made, asyncio.timeout(5):
-            assert not await made.succeeds(Probe("127.0.0.1", port, "http", "/", timeout=1))
+            assert await made.failure(Probe("127.0.0.1", port, "http", "/", timeout=1))
 
 
 async def test_a_server_that_speaks_something_else_fails() -> None:
@@ -80,6 +81,6 @@ async def test_a_server_that_speaks_something_else_fails() -> None:
     server = await asyncio.start_server(nonsense, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with server, attempts() as made:
-        assert not await made.succeeds(Probe("127.0.0.1", port, "http", "/"))
-        assert not await made.succeeds(Probe("127.0.0.1", port, "https", "/"))
-        assert await made.succeeds(Probe("127.0.0.1", port))
+        assert await made.failure(Probe("127.0.0.1", port, "http", "/"))
+        assert await made.failure(Probe("127.0.0.1", port, "https", "/"))
+        assert await made.failure(Probe("127.0.0.1", port)) == ""

@@ -22,6 +22,7 @@ from userproxy.standalone.controllers.triggers import TriggerTimes
 from userproxy.standalone.controllers.view import View
 from userproxy.standalone.kinds import ENDPOINT_SLICE, ENDPOINTS, SERVICE, Kind
 from userproxy.standalone.objects import Json, key_of
+from userproxy.standalone.recording import Notice, Recorder
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class Controllers:
         self._settings = settings or Settings()
         self._clock = clock
         self._workers = workers
+        self._recorder = Recorder(cluster, "kube-controller-manager", clock=clock)
         self._view = View()
         self._dirty: dict[str, None] = {}
         self._retries: dict[str, tuple[int, float]] = {}
@@ -143,10 +145,15 @@ class Controllers:
         self._meanwhile[key] = set()
         try:
             state = self._view.state(key)
+            deciding: Decide = endpoints.decide
             for decide in (endpoints.decide, slices.decide, mirroring.decide, garbage.decide):
+                deciding = decide
                 writes = decide(self._with_time(key, state, decide), self._settings)
                 for write in writes:
                     await self._write(key, write)
+                if writes and decide is mirroring.decide:
+                    for notice in mirroring.notices(state, self._settings):
+                        await self._recorder.record(notice)
                 if writes:
                     state = self._view.state(key)
         except WriteFailed as fault:
@@ -154,6 +161,9 @@ class Controllers:
             delay = min(_FIRST_DELAY * 2 ** (attempts - 1), _LONGEST_DELAY)
             self._retries[key] = (attempts, self._clock() + delay)
             log.warning("endpoints of Service %s: %s; tried again in %.1f s", key, fault, delay)
+            failure = _failure(state, deciding, fault)
+            if failure is not None:
+                await self._recorder.record(failure)
         else:
             self._retries.pop(key, None)
             self._ended.discard(key)
@@ -187,6 +197,22 @@ class Controllers:
         known = self._view.get(kind, key)
         if stored is None or known is None or not _is_old(stored, known):
             self._view.apply(kind, key, stored)
+
+
+def _failure(state: State, decide: Decide, fault: WriteFailed) -> Notice | None:
+    """Return what to tell about a failed write, None when the object that it is about is gone."""
+    name = f"{state.namespace}/{state.name}"
+    if decide is endpoints.decide:
+        if state.endpoints is not None:
+            text = f"Failed to update endpoint {name}: {fault}"
+            return Notice(state.endpoints, "FailedToUpdateEndpoint", text)
+        text = f"Failed to create endpoint for service {name}: {fault}"
+        return None if state.service is None else Notice(state.service, "FailedToCreateEndpoint", text)
+    mirroring_failed = decide is mirroring.decide
+    about = state.endpoints if mirroring_failed else state.service
+    what = "Endpoints" if mirroring_failed else "Service"
+    text = f"Error updating Endpoint Slices for {what} {name}: {fault}"
+    return None if about is None else Notice(about, "FailedToUpdateEndpointSlices", text)
 
 
 def _version(item: Json | None) -> str:

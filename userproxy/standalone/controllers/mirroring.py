@@ -13,6 +13,7 @@ from userproxy.standalone.controllers.pods import family_of
 from userproxy.standalone.controllers.state import Settings, State, Write, controller_reference
 from userproxy.standalone.kinds import ENDPOINT_SLICE, ENDPOINTS
 from userproxy.standalone.objects import Json, labels_of
+from userproxy.standalone.recording import Notice
 from userproxy.standalone.resources.endpoints import repack
 
 _NOT_CLONED = (names.TRIGGER_TIME, names.LAST_APPLIED)
@@ -40,6 +41,31 @@ def decide(state: State, settings: Settings) -> list[Write]:
     outcome = _place(_wanted(endpoints, settings.mirrored_per_subset), mirrored, metadata)
     outcome.recycle(outcome.leaving)
     return outcome.writes(state.namespace, state.name, metadata)
+
+
+def notices(state: State, settings: Settings) -> list[Notice]:
+    """Return what to tell about Endpoints that cannot be mirrored as they are."""
+    endpoints = state.endpoints
+    if endpoints is None or not _is_mirrorable(endpoints) or not _is_by_hand(state.service):
+        return []
+    invalid = skipped = 0
+    most = settings.mirrored_per_subset
+    for subset in repack(endpoints.get("subsets", [])):
+        given = [*subset.get("addresses", []), *subset.get("notReadyAddresses", [])]
+        valid = sum(_is_address(address["ip"]) for address in given)
+        invalid += len(given) - valid
+        skipped += max(0, valid - most)
+    told = []
+    if invalid:
+        text = f"Skipped {invalid} invalid IP addresses when mirroring to EndpointSlices"
+        told.append(Notice(endpoints, "InvalidIPAddress", text))
+    if skipped:
+        text = (
+            f"A max of {most} addresses can be mirrored to EndpointSlices per Endpoints subset. "
+            f"{skipped} addresses were skipped"
+        )
+        told.append(Notice(endpoints, "TooManyAddressesToMirror", text))
+    return told
 
 
 def _is_mirrored(item: Json, name: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import ssl
 
 import aiohttp
@@ -34,26 +35,32 @@ class Attempts:
         """Close what is open."""
         await self._session.close()
 
-    async def succeeds(self, probe: Probe) -> bool:
-        """Return whether the server answers well within the probe's time; never raises for what the server does."""
+    async def failure(self, probe: Probe) -> str:
+        """Return why the probe failed, empty when the server answered well in time; raises nothing for what a server does."""
         try:
             async with asyncio.timeout(probe.timeout):
                 return await (self._get(probe) if probe.path else _connect(probe))
-        except (OSError, TimeoutError, aiohttp.ClientError, ValueError, ssl.SSLError) as fault:
-            log.debug("probe of %s port %d failed: %s", probe.host, probe.port, fault or "no answer in time")
-            return False
+        except TimeoutError:
+            why = f"no answer from {probe.host} port {probe.port} within {probe.timeout:g} s"
+        except (OSError, aiohttp.ClientError, ValueError, ssl.SSLError) as fault:
+            number = fault.errno if isinstance(fault, OSError) else None
+            words = os.strerror(number) if number else str(fault) or type(fault).__name__
+            why = f"{probe.host} port {probe.port}: {words}"
+        log.debug("probe failed: %s", why)
+        return why
 
-    async def _get(self, probe: Probe) -> bool:
+    async def _get(self, probe: Probe) -> str:
         path, _question, query = probe.path.partition("?")
         url = URL.build(
             scheme=probe.scheme, host=probe.host, port=probe.port, path=path, query_string=query, encoded=True
         )
         async with self._session.get(url, headers=list(probe.headers), allow_redirects=False) as response:
-            return 200 <= response.status < 400
+            good = 200 <= response.status < 400
+            return "" if good else f"HTTP probe failed with statuscode: {response.status}"
 
 
-async def _connect(probe: Probe) -> bool:
+async def _connect(probe: Probe) -> str:
     _reader, writer = await asyncio.open_connection(probe.host, probe.port)
     # the end of the connection is not waited for: the server may never answer it
     writer.transport.abort()
-    return True
+    return ""

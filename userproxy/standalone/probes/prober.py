@@ -14,12 +14,14 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from userproxy.standalone.controllers.in_process import InProcess
 from userproxy.standalone.decoding import WriteOptions
 from userproxy.standalone.kinds import POD
 from userproxy.standalone.objects import Json, timestamp
 from userproxy.standalone.probes.attempt import Attempts
 from userproxy.standalone.probes.declared import Probe, Unusable, containers_with_probes, read_probe
 from userproxy.standalone.probes.verdict import Verdict, conditions
+from userproxy.standalone.recording import Notice, Recorder
 from userproxy.standalone.registry import Registry
 from userproxy.standalone.statuses import Refusal
 from userproxy.standalone.store import Event
@@ -53,8 +55,16 @@ class Prober:
     """Readiness of the Pods of a registry. `clock` gives monotonic seconds."""
 
     def __init__(
-        self, registry: Registry, *, clock: Callable[[], float] = time.monotonic, at_once: int = AT_ONCE
+        self,
+        registry: Registry,
+        node_name: str = "",
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        at_once: int = AT_ONCE,
     ) -> None:
+        """`node_name` is where Events say that the probes come from."""
+        self._recorder = Recorder(InProcess(registry), "kubelet", node_name, clock=clock)
+        self._notices: list[Notice] = []
         self._registry = registry
         self._clock = clock
         self._at_once = at_once
@@ -91,6 +101,9 @@ class Prober:
                 while True:
                     self._wake.clear()
                     self._look()
+                    notices, self._notices = self._notices, []
+                    for notice in notices:
+                        await self._recorder.record(notice)
                     for key, name, target in self._due():
                         target.running = True
                         self._running += 1
@@ -152,6 +165,7 @@ class Prober:
                 probed.troubles[name] = str(fault)
                 if before is None or before.troubles.get(name) != str(fault):
                     log.warning("Pod %s, container %s: %s; the Pod stays not ready", key, name, fault)
+                    self._notices.append(_notice(pod, name, "ProbeNotSupported", str(fault)))
                 continue
             known = before.targets.get(name) if before is not None else None
             if known is not None and known.probe == probe:
@@ -176,16 +190,20 @@ class Prober:
 
     async def _attempt(self, attempts: Attempts, key: str, name: str, target: _Target) -> None:
         try:
-            success = await attempts.succeeds(target.probe)
+            failure = await attempts.failure(target.probe)
         finally:
             target.running = False
             self._running -= 1
             self._wake.set()
         target.due = max(target.due + target.probe.period, self._clock())
-        target.verdict.take(target.probe, success=success)
-        pod = self._pods.get(key)
-        if pod is not None and pod.targets.get(name) is target:
-            self._tell(key)
+        target.verdict.take(target.probe, success=not failure)
+        probed = self._pods.get(key)
+        if probed is None or probed.targets.get(name) is not target:
+            return
+        self._tell(key)
+        pod = self._registry.store.get(POD, key)
+        if failure and pod is not None:
+            await self._recorder.record(_notice(pod, name, "Unhealthy", f"Readiness probe failed: {failure}"))
 
     # ---- conditions ------------------------------------------------------------------------------------------
 
@@ -209,3 +227,7 @@ class Prober:
             self._registry.change(POD, metadata["namespace"], metadata["name"], change, _OPTIONS, status=True)
         except Refusal as refused:
             log.warning("readiness of Pod %s cannot be written: %s", key, refused)
+
+
+def _notice(pod: Json, container: str, reason: str, message: str) -> Notice:
+    return Notice(pod, reason, message, field=f"spec.containers{{{container}}}")
