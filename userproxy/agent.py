@@ -32,7 +32,7 @@ from userproxy.dataplane.pool import WorkerPool, worker_count
 from userproxy.dataplane.ports import local_port_range, lowest_port
 from userproxy.dataplane.sockets import SocketSettings
 from userproxy.kube.cluster import Cluster
-from userproxy.model import Changes, Family, NoEndpoints, PortKey, Probe, ServiceName
+from userproxy.model import Balance, Changes, Family, NoEndpoints, PortKey, PortOptions, Probe, ServiceName
 from userproxy.reconcile import Reconciler
 
 log = logging.getLogger(__name__)
@@ -245,6 +245,7 @@ def plane_settings(config: Config) -> PlaneSettings:
         sockets=SocketSettings(keepalive=config.tcp_keepalive, user_timeout=config.tcp_user_timeout),
         half_close_timeout=config.half_close_timeout,
         max_connections=config.max_connections,
+        affinity_clients=config.affinity_clients,
     )
 
 
@@ -262,4 +263,5 @@ def plan_settings(config: Config, capture: Capture) -> PlanSettings:
         node_port_addresses=config.node_port_addresses,
         localhost_node_ports=config.localhost_nodeports,
         local_ports=local_port_range(),
+        options=PortOptions(balance=Balance(config.balance), eject_failures=config.eject),
     )

@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from userproxy.core.affinity import MAX_CLIENTS
+from userproxy.core.annotations import METHODS
 from userproxy.core.node_ports import check_node_port_addresses
 from userproxy.errors import UsageError
+from userproxy.model import Balance
 
 T = TypeVar("T")
 
@@ -177,6 +180,28 @@ class Config:
         commands=AGENT,
         metavar="N",
     )
+    balance: str = setting(
+        Balance.ROUND_ROBIN.value,
+        "How the endpoint of a new connection is chosen: in turn, the one with the fewest open connections (of a worker), the "
+        "better of two drawn at random, or by the client's address. Session affinity (spec.sessionAffinity) goes before it. "
+        "A Service overrides it by annotation userproxy.dev/balance.",
+        commands=AGENT,
+        choices=METHODS,
+    )
+    eject: int = setting(
+        0,
+        "After so many failed dials in a row an endpoint rests for a while (passive ejection); 0: never, as with kube-proxy. "
+        "A Service overrides it by annotation userproxy.dev/eject.",
+        commands=AGENT,
+        metavar="N",
+    )
+    affinity_clients: int = setting(
+        MAX_CLIENTS,
+        "Clients that session affinity remembers in each process, over all Services; beyond it those not seen for the longest "
+        "time are forgotten. 100,000 take 20 MiB.",
+        commands=AGENT,
+        metavar="N",
+    )
     drain_timeout: float = setting(
         10.0,
         "At the end (SIGTERM), how long open connections may finish; a second signal ends at once.",
@@ -276,6 +301,10 @@ class Config:
             raise UsageError(
                 "--max-connections: a number of connections cannot be negative; 0 means no own limit"
             )
+        if not 0 <= self.eject <= 999_999:
+            raise UsageError("--eject: give a number of failed dials such as 3, or 0 for never")
+        if self.affinity_clients < 1:
+            raise UsageError("--affinity-clients: at least one client must be remembered")
         for name in ("half_close_timeout", "tcp_keepalive", "tcp_user_timeout"):
             if getattr(self, name) <= 0:
                 raise UsageError(f"{flag(name)}: must be more than 0 seconds")

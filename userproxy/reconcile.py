@@ -99,7 +99,7 @@ class Reconciler:
         warn: Warn | None = None,
     ) -> None:
         """`node` is the name of our Node; `clock` gives seconds of the monotonic clock; `warn` makes Events."""
-        self.table = ServiceTable()
+        self.table = ServiceTable(settings.options)
         self.running = Running()
         self.listening: dict[ListenerSpec, Address] = {}
         self.failures: dict[ListenerSpec, str] = {}

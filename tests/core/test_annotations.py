@@ -7,7 +7,7 @@ from msgspec import structs
 
 from tests.build import service
 from userproxy.core.annotations import ServiceSettings, read_annotations
-from userproxy.model import DEFAULT_OPTIONS, NoEndpoints, ServiceSpecPort
+from userproxy.model import DEFAULT_OPTIONS, Balance, NoEndpoints, PortOptions, ServiceSpecPort
 
 
 def test_no_annotation() -> None:
@@ -63,4 +63,42 @@ def test_a_bad_value_is_named_and_ignored() -> None:
 def test_an_unknown_name_is_named() -> None:
     [warning] = read_annotations(service("web", no_endpoint="drop")).warnings
     assert "userproxy.dev/no-endpoint " in warning
-    assert "known: userproxy.dev/max-connections, userproxy.dev/no-endpoints, " in warning
+    assert "known: userproxy.dev/balance, " in warning
+    assert "userproxy.dev/no-endpoints" in warning
+
+
+@pytest.mark.parametrize("method", list(Balance))
+def test_balancing_methods(method: Balance) -> None:
+    assert read_annotations(service("web", balance=method.value)).options.balance is method
+
+
+@pytest.mark.parametrize(("value", "meaning"), [("0", 0), ("3", 3), ("999999", 999_999)])
+def test_ejection_and_draining(value: str, meaning: int) -> None:
+    assert read_annotations(service("web", eject=value)).options.eject_failures == meaning
+    assert read_annotations(service("web", drain_seconds=value)).options.drain_seconds == meaning
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "instead"),
+    [
+        ("balance", "roundrobin", "use `round-robin`, `least-connections`, `random-two` or `source-hash`"),
+        ("balance", "", "use `round-robin`"),
+        ("eject", "-1", "use a number of failed dials such as 3, or 0"),
+        ("eject", "1000000", "use a number of failed dials"),
+        ("drain_seconds", "30s", "use a number of seconds such as 30, or 0"),
+        ("drain_seconds", "²", "use a number of seconds"),
+    ],
+)
+def test_bad_values_keep_the_defaults(name: str, value: str, instead: str) -> None:
+    defaults = PortOptions(balance=Balance.RANDOM_TWO, eject_failures=5)
+    settings = read_annotations(service("web", **{name: value}), defaults)
+    assert settings.options is defaults
+    [warning] = settings.warnings
+    assert instead in warning
+
+
+def test_defaults_hold_where_a_service_says_nothing() -> None:
+    defaults = PortOptions(balance=Balance.RANDOM_TWO, eject_failures=5)
+    assert read_annotations(service("web"), defaults).options is defaults
+    options = read_annotations(service("web", eject="0"), defaults).options
+    assert options == PortOptions(balance=Balance.RANDOM_TWO, eject_failures=0)

@@ -7,14 +7,16 @@ import contextlib
 import socket
 import struct
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 from tests.build import key, serving_of
 from userproxy.core.counters import PortCounters
+from userproxy.core.networks import DROP_ALL
 from userproxy.core.plan import Serving
 from userproxy.core.policy import Verdict
 from userproxy.dataplane.plane import LocalPlane, PlaneSettings
+from userproxy.dataplane.sockets import filter_packets
 from userproxy.model import Address, ListenerSpec
 
 KEY = key("web")
@@ -38,13 +40,15 @@ class Rig:
         assert opened.failures == {}
         self.address = opened.addresses[self.spec]
 
-    async def serve(self, endpoints: Sequence[Address], verdict: Verdict | None = None) -> None:
-        """Change the endpoints."""
-        await self.plane.open([], [serving(endpoints, verdict)])
+    async def serve(
+        self, endpoints: Sequence[Address], verdict: Verdict | None = None, **options: object
+    ) -> None:
+        """Change the endpoints, and the options to just these."""
+        await self.plane.open([], [serving(endpoints, verdict, **options)])
 
-    async def connect(self) -> socket.socket:
-        """Return a client connection."""
-        return await connect(self.address)
+    async def connect(self, source: str = "") -> socket.socket:
+        """Return a client connection, from the address `source` if given."""
+        return await connect(self.address, source)
 
     @property
     def counters(self) -> PortCounters:
@@ -54,7 +58,7 @@ class Rig:
 
 def serving(endpoints: Sequence[Address], verdict: Verdict | None = None, **options: object) -> Serving:
     """What the plan would say; `options` are those of PortOptions."""
-    return serving_of(KEY, tuple(endpoints), verdict, **options)
+    return serving_of(KEY, endpoints, verdict, **options)
 
 
 @contextlib.asynccontextmanager
@@ -113,6 +117,14 @@ async def echo_process() -> AsyncIterator[Address]:
         await process.wait()
 
 
+@contextlib.contextmanager
+def silent_endpoint() -> Iterator[Address]:
+    """An address that answers no SYN at all, as a Pod behind a broken network does."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        filter_packets(sock, DROP_ALL)
+        yield sock.getsockname()
+
+
 def closed_port() -> Address:
     """An address on loopback that refuses connections."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
@@ -126,10 +138,12 @@ def client_socket() -> socket.socket:
     return sock
 
 
-async def connect(address: Address) -> socket.socket:
-    """Return a connection to `address`."""
+async def connect(address: Address, source: str = "") -> socket.socket:
+    """Return a connection to `address`, from the address `source` if given."""
     sock = client_socket()
     try:
+        if source:
+            sock.bind((source, 0))
         await asyncio.get_running_loop().sock_connect(sock, address)
     except BaseException:
         sock.close()
@@ -164,6 +178,16 @@ def named(name: bytes) -> Callable[[socket.socket], Awaitable[None]]:
 
     async def handle(sock: socket.socket) -> None:
         await send(sock, name)
+
+    return handle
+
+
+def greeting(name: bytes) -> Callable[[socket.socket], Awaitable[None]]:
+    """An endpoint that says its name at once and closes when the client does."""
+
+    async def handle(sock: socket.socket) -> None:
+        await send(sock, name)
+        await receive(sock, 60)
 
     return handle
 

@@ -7,7 +7,6 @@ import contextlib
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 
@@ -21,19 +20,9 @@ from tests.dataplane.rig import (
     reset,
     rig,
     send,
+    silent_endpoint,
     until,
 )
-from userproxy.core.networks import DROP_ALL
-from userproxy.dataplane.sockets import filter_packets
-from userproxy.model import Address
-
-
-@contextlib.contextmanager
-def silent_endpoint() -> Iterator[Address]:
-    """An address that answers no SYN at all, as a Pod behind a broken network does."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        filter_packets(sock, DROP_ALL)
-        yield sock.getsockname()
 
 
 async def test_round_robin_is_exact() -> None:

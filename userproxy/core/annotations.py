@@ -9,19 +9,31 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
-from userproxy.model import DEFAULT_OPTIONS, NoEndpoints, PortOptions, Service
+from userproxy.model import DEFAULT_OPTIONS, Balance, NoEndpoints, PortOptions, Service
 
 PREFIX = "userproxy.dev/"
 NO_ENDPOINTS = PREFIX + "no-endpoints"
 MAX_CONNECTIONS = PREFIX + "max-connections"
 PROXY_PROTOCOL = PREFIX + "proxy-protocol"
+BALANCE = PREFIX + "balance"
+EJECT = PREFIX + "eject"
+DRAIN_SECONDS = PREFIX + "drain-seconds"
+
+METHODS = tuple(one.value for one in Balance)
+_ONE_METHOD = f"{', '.join(f'`{one}`' for one in METHODS[:-1])} or `{METHODS[-1]}`"
 
 KNOWN = {
     NO_ENDPOINTS: "`drop` or `reject`: what a client meets while no endpoint is usable (default: --no-endpoints)",
     MAX_CONNECTIONS: "a number: connections open at once for each port of the Service; more wait in the kernel's queue",
     PROXY_PROTOCOL: "`v1` or `v2`: endpoints get a PROXY protocol header with the address of the client and the one that it "
     "had dialled, in front of the client's bytes; every endpoint must expect it (HAProxy: `accept-proxy`). TCP only",
+    BALANCE: f"{_ONE_METHOD}: how the endpoint of a new connection is chosen (default: --balance)",
+    EJECT: "a number: after so many failed dials in a row an endpoint rests, 1 s at first, up to 60 s, and a single "
+    "connection tries it again; never more than half of the endpoints; 0: never (default: --eject)",
+    DRAIN_SECONDS: "a number: connections to an endpoint that left the Service are reset after so many seconds, 0: at once; "
+    "without it they go on for ever, as with kube-proxy",
 }
 """Every annotation with its one-line description, for the documentation."""
 
@@ -34,8 +46,8 @@ class ServiceSettings(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
 
 
-def read_annotations(service: Service) -> ServiceSettings:
-    """Return the settings of `service`; unknown names and bad values become warnings."""
+def read_annotations(service: Service, defaults: PortOptions = DEFAULT_OPTIONS) -> ServiceSettings:
+    """Return the settings of `service`, `defaults` where it says nothing; unknown names and bad values become warnings."""
     no_endpoints: NoEndpoints | None = None
     options: dict[str, Any] = (
         {"affinity_seconds": service.affinity_seconds} if service.affinity_seconds else {}
@@ -64,7 +76,7 @@ def read_annotations(service: Service) -> ServiceSettings:
             if port.protocol != "TCP"
         )
     return ServiceSettings(
-        no_endpoints, PortOptions(**options) if options else DEFAULT_OPTIONS, tuple(warnings)
+        no_endpoints, structs.replace(defaults, **options) if options else defaults, tuple(warnings)
     )
 
 
@@ -73,9 +85,20 @@ def _count(text: str) -> int | None:
     return number if number > 0 else None
 
 
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 6 else None
+
+
+def _method(text: str) -> Balance | None:
+    return Balance(text) if text in METHODS else None
+
+
 _PARSERS: dict[str, tuple[str, Callable[[str], Any], str]] = {
     MAX_CONNECTIONS: ("max_connections", _count, "a number of connections above 0"),
     PROXY_PROTOCOL: ("proxy_protocol", {"v1": 1, "v2": 2}.get, "`v1` or `v2`"),
+    BALANCE: ("balance", _method, _ONE_METHOD),
+    EJECT: ("eject_failures", _number, "a number of failed dials such as 3, or 0"),
+    DRAIN_SECONDS: ("drain_seconds", _number, "a number of seconds such as 30, or 0"),
 }
 """For each annotation that is an option of the data plane: the field of PortOptions, its parser (None: not valid), and what to
 write instead of a bad value."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from userproxy.core.node_ports import PRIMARY
-from userproxy.model import Family, NoEndpoints
+from userproxy.model import DEFAULT_OPTIONS, Family, NoEndpoints, PortOptions
 
 
 class PlanSettings(msgspec.Struct, frozen=True):
@@ -32,6 +32,8 @@ class PlanSettings(msgspec.Struct, frozen=True):
     localhost_node_ports: bool = True
     local_ports: tuple[int, int] = (0, 0)
     """first and last number that the kernel gives to outgoing connections"""
+    options: PortOptions = DEFAULT_OPTIONS
+    """what a Service port asks of the data plane unless the Service says otherwise"""
 
     def proxy_address(self, family: Family) -> str:
         """Return the address of redirect listeners of one family."""

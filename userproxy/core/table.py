@@ -14,6 +14,7 @@ from userproxy.core.annotations import ServiceSettings, read_annotations
 from userproxy.core.networks import of_family
 from userproxy.model import (
     CLUSTER_IP_ONLY,
+    DEFAULT_OPTIONS,
     Changes,
     Endpoint,
     EndpointSlice,
@@ -21,6 +22,7 @@ from userproxy.model import (
     Family,
     Node,
     PortKey,
+    PortOptions,
     Service,
     ServiceName,
     ServicePort,
@@ -33,7 +35,9 @@ from userproxy.model import (
 class ServiceTable:
     """All Services and EndpointSlices by key, and the set of Services touched since `take` was last called."""
 
-    def __init__(self) -> None:
+    def __init__(self, defaults: PortOptions = DEFAULT_OPTIONS) -> None:
+        """`defaults` are the options of a Service that does not ask for others."""
+        self._defaults = defaults
         self._services: dict[ServiceName, Service] = {}
         self._slices: dict[ServiceName, dict[str, EndpointSlice]] = {}
         self._owner_of_slice: dict[ServiceName, ServiceName] = {}
@@ -64,7 +68,7 @@ class ServiceTable:
         for item in changes.changed:
             if isinstance(item, Service):
                 self._services[item.key] = item
-                self._settings[item.key] = read_annotations(item)
+                self._settings[item.key] = read_annotations(item, self._defaults)
                 self._touched.add(item.key)
             elif isinstance(item, EndpointSlice):
                 self._put_slice(item)

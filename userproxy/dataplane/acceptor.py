@@ -10,16 +10,21 @@ import _socket
 import errno
 import itertools
 import logging
+import random
 import select
 import socket
+import time
 from collections.abc import Callable, Iterable
 
-from userproxy.core.balancer import RoundRobin
+from userproxy.core.affinity import AffinityRecords
+from userproxy.core.balancer import Balancer
+from userproxy.core.balancing import Balancing
 from userproxy.core.counters import PortCounters
 from userproxy.core.networks import contains
 from userproxy.core.plan import Serving
 from userproxy.core.policy import Route
 from userproxy.dataplane.connection import DIAL_DEADLINES, Connection
+from userproxy.dataplane.draining import Drains
 from userproxy.dataplane.flow_recorder import FlowRecorder
 from userproxy.dataplane.reactor import Countdown, Reactor
 from userproxy.dataplane.sockets import SocketSettings, original_destination, reset_on_close
@@ -44,24 +49,32 @@ class Port:
 
     __slots__ = (
         "balancer",
+        "balancing",
         "counters",
+        "drain_seconds",
         "key",
         "limit",
         "listeners",
         "local",
+        "outcomes",
         "parked",
         "proxy_protocol",
         "routes",
     )
 
-    def __init__(self, key: PortKey) -> None:
+    def __init__(self, key: PortKey, records: AffinityRecords) -> None:
         self.key = key
-        self.balancer = RoundRobin()
-        """over the endpoints of the whole cluster"""
-        self.local = RoundRobin()
-        """over those of this node"""
-        self.routes: dict[str, Route] = {}
         self.counters = PortCounters()
+        self.balancing = Balancing(key, records, self.counters, random.random)
+        self.balancer: Balancer = self.balancing.cluster
+        """over the endpoints of the whole cluster"""
+        self.local: Balancer = self.balancing.local
+        """over those of this node"""
+        self.outcomes: Balancing | None = None
+        """who is to be told how dials end and how long connections last; None: nobody"""
+        self.routes: dict[str, Route] = {}
+        self.drain_seconds = -1.0
+        """how long connections to an endpoint that left may go on; negative: for ever"""
         self.limit = 0
         """connections open at once in this worker; 0: none of its own"""
         self.proxy_protocol = 0
@@ -102,7 +115,7 @@ class Listener:
         self.balancer = self.port.local if local else self.port.balancer
         self.everywhere = route.everywhere if route is not None and local else ()
 
-    def balancer_of(self, peer: Address) -> RoundRobin:
+    def balancer_of(self, peer: Address) -> Balancer:
         """Return the ring that a client at `peer` takes."""
         if self.everywhere and contains(self.everywhere, peer[0]):
             return self.port.balancer
@@ -159,6 +172,7 @@ class Acceptor:
         half_close_timeout: float,
         max_connections: int,
         flow_records: int = 0,
+        affinity: AffinityRecords | None = None,
     ) -> None:
         self.reactor = reactor
         self.sockets = sockets
@@ -167,6 +181,7 @@ class Acceptor:
         self.listeners: dict[ListenerSpec, Listener] = {}
         self.connections: set[Connection] = set()
         self.flows = FlowRecorder(flow_records)
+        self._affinity = affinity or AffinityRecords()
         self.paused = 0
         """how often a listener had to rest because descriptors or connections ran out"""
         self._parked: list[Listener] = []
@@ -177,20 +192,17 @@ class Acceptor:
         self.settling = reactor.countdown(SETTLED, Connection.settle)
         self.lingering = reactor.deadlines(half_close_timeout, Connection.linger_expired)
         self._resting = reactor.deadlines(PAUSE, self._rested)
+        self._drains = Drains(reactor, self.connections)
 
     def serve(self, servings: Iterable[Serving], start: float = 0.0) -> None:
         """Take over the endpoints of Service ports; a new ring begins at `start` of its length (its worker's offset)."""
         for serving in servings:
             port = self.ports.get(serving.key)
             if port is None:
-                port = self.ports[serving.key] = Port(serving.key)
-                port.balancer = RoundRobin(serving.cluster, int(start * len(serving.cluster)))
-                port.local = RoundRobin(serving.local, int(start * len(serving.local)))
-            else:
-                port.balancer.update(serving.cluster)
-                port.local.update(serving.local)
+                port = self.ports[serving.key] = Port(serving.key, self._affinity)
+            replaced = self._balance(port, serving, start)
             routes = {route.scope.value: route for route in serving.routes}
-            if routes != port.routes:
+            if replaced or routes != port.routes:
                 port.routes = routes
                 for listener in port.listeners:
                     listener.follow_route()
@@ -198,12 +210,33 @@ class Acceptor:
             port.proxy_protocol = serving.options.proxy_protocol
             self._admit(port)
 
+    def _balance(self, port: Port, serving: Serving, start: float) -> bool:
+        """Take over endpoints and options; returns whether the port has other balancers now."""
+        balancing, options = port.balancing, serving.options
+
+        def in_use() -> Iterable[Address]:
+            return [
+                one.endpoint for one in self.connections if one.port is port and one.server and one.endpoint
+            ]
+
+        replaced = balancing.update(serving.cluster, serving.local, options, start, in_use)
+        port.balancer, port.local = balancing.cluster, balancing.local
+        port.outcomes = balancing if balancing.wants_outcomes else None
+        if options.eject_failures:
+            self._changed.setdefault(port, False)
+        usable = (*serving.cluster, *serving.local)
+        self._drains.changed(port, usable, options.drain_seconds, time.monotonic())
+        port.drain_seconds = options.drain_seconds
+        return replaced
+
     def forget(self, keys: Iterable[PortKey]) -> None:
         """Drop Service ports that are gone, with their counters; open connections go on."""
         for key in keys:
             port = self.ports.pop(key, None)
             if port is not None:
                 self._changed.pop(port, None)
+                port.balancing.forget()
+                self._drains.changed(port, (), port.drain_seconds, time.monotonic())
 
     def changed_counters(self, limit: int) -> list[tuple[PortKey, PortCounters]]:
         """Return the counters of up to `limit` Service ports that had a connection since they were returned last."""

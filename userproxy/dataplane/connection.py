@@ -12,7 +12,7 @@ import select
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
-from userproxy.core.balancer import RoundRobin
+from userproxy.core.balancer import Balancer
 from userproxy.core.counters import DIAL_BUCKETS, PortCounters
 from userproxy.dataplane.announcing import announce, push
 from userproxy.dataplane.flow_recorder import CLIENT_GONE
@@ -36,6 +36,8 @@ _REFUSED = frozenset({errno.ECONNREFUSED, errno.ECONNRESET})
 _UNREACHABLE = frozenset(
     {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL}
 )
+_BLAMED = (_REFUSED | _UNREACHABLE | {errno.ETIMEDOUT}) - {errno.EADDRNOTAVAIL}
+"""Failures that are the endpoint's; all others are ours, such as port numbers that ran out."""
 
 
 class Connection:
@@ -72,7 +74,7 @@ class Connection:
         self,
         acceptor: Acceptor,
         port: Port,
-        balancer: RoundRobin,
+        balancer: Balancer,
         sock: _socket.socket,
         fd: int,
         peer_address: Address,
@@ -116,7 +118,7 @@ class Connection:
         if self.client is not None:
             reactor.targets[self.client.fd] = self.client
             reactor.epoll.register(self.client.fd, EDGE)
-        endpoint = self.balancer.pick()
+        endpoint = self.balancer.pick(self.peer_address[0], reactor.now)
         if endpoint is None:
             self._refuse()
         else:
@@ -144,6 +146,16 @@ class Connection:
         """A deadline of this connection is over; it may be that of an attempt that is past."""
         if not self.closed and not self.carried and self.reactor.now >= self.deadline:
             self._dial_failed(errno.ETIMEDOUT)
+
+    def leave_endpoint(self, why: str) -> None:
+        """The endpoint is not to be used any more: reset, or dial another one while the client has not been read yet."""
+        if self.closed:
+            return
+        if self.carried:
+            self.reset(why)
+        else:
+            self._drop_dial()
+            self._dial(self.balancer.pick(self.peer_address[0], self.reactor.now))
 
     def settle(self) -> None:
         """Give a connection that turned out to live the options of a long one; short ones never pay for them."""
@@ -232,6 +244,9 @@ class Connection:
         if self.client is not None:
             self.client.peer = leg
         self.server = leg
+        outcomes = self.port.outcomes
+        if outcomes is not None:
+            outcomes.opened(endpoint)
         reactor.targets[leg.fd] = leg
         if code == 0:
             reactor.epoll.register(leg.fd, EDGE)
@@ -258,6 +273,9 @@ class Connection:
         counters.carried += 1
         counters.dial_seconds += seconds
         counters.dial_buckets[bisect_left(DIAL_BUCKETS, seconds)] += 1
+        outcomes = self.port.outcomes
+        if outcomes is not None and self.endpoint is not None:
+            outcomes.reached(self.endpoint)
         self.acceptor.settling.add(self)
         # Clients mostly speak first, so their bytes are mostly there by now; a server that speaks first raises an event.
         if client is not None:
@@ -266,26 +284,33 @@ class Connection:
                 push(self, client)
 
     def _dial_failed(self, code: int) -> None:
+        self._drop_dial()
+        self._dial(self._next_endpoint(code))
+
+    def _drop_dial(self) -> None:
         leg = self.server
         if leg is not None:
             self._drop(leg)
+            self._tell_closed()
             self.server = None
-        self._dial(self._next_endpoint(code))
 
     def _next_endpoint(self, code: int) -> Address | None:
         """Count a failed attempt and return the endpoint to try next, None to give up."""
         self._count_failure(code)
         self.attempts += 1
+        client, now, outcomes = self.peer_address[0], self.reactor.now, self.port.outcomes
         if self.endpoint is not None:
             self.tried.append(self.endpoint)
+            if outcomes is not None and code in _BLAMED:
+                outcomes.failed(self.endpoint, now)
         balancer = self.balancer
-        late = self.reactor.now - self.opened >= DIAL_SECONDS
+        late = now - self.opened >= DIAL_SECONDS
         if late or self.attempts >= MAX_ATTEMPTS or code in (errno.EMFILE, errno.ENFILE):
             return None
-        endpoint = balancer.pick_other(self.tried)
+        endpoint = balancer.pick_other(self.tried, client, now)
         if endpoint is None and self.attempts < len(DIAL_DEADLINES):
             self.tried.clear()
-            endpoint = balancer.pick()
+            endpoint = balancer.pick(client, now)
         if endpoint is not None:
             self.counters.retries += 1
         return endpoint
@@ -315,8 +340,16 @@ class Connection:
         leg.peer = None
         reactor.close_later(leg.sock)
 
+    def _tell_closed(self) -> None:
+        """Tell that the connection to the endpoint, or its dial, is over."""
+        outcomes = self.port.outcomes
+        if outcomes is not None and self.server is not None and self.endpoint is not None:
+            outcomes.closed(self.endpoint)
+
     def _end(self) -> None:
         self.closed = True
+        if self.port.outcomes is not None:
+            self._tell_closed()
         acceptor = self.acceptor
         if self.half and self.settled:
             acceptor.lingering.discard(self)

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from userproxy.core.affinity import MAX_CLIENTS, AffinityRecords
 from userproxy.core.counters import PortCounters
 from userproxy.core.flows import Flow
 from userproxy.core.plan import Serving
@@ -41,6 +42,8 @@ class PlaneSettings(msgspec.Struct, frozen=True):
     """connections open at once; 0: what the descriptor limit allows"""
     flow_records: int = 0
     """records of ended connections that each worker keeps; 0: none"""
+    affinity_clients: int = MAX_CLIENTS
+    """clients remembered for session affinity, over all Service ports, in each process"""
 
 
 class LocalPlane:
@@ -51,7 +54,12 @@ class LocalPlane:
         self._reactor = Reactor()
         self._listeners = Listeners(settings.sockets)
         self._acceptor = Acceptor(
-            self._reactor, settings.sockets, settings.half_close_timeout, limit, settings.flow_records
+            self._reactor,
+            settings.sockets,
+            settings.half_close_timeout,
+            limit,
+            settings.flow_records,
+            AffinityRecords(settings.affinity_clients),
         )
         self._deliver: Deliver | None = None
 

@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Collection, Iterator, Sequence
 
+from userproxy.core.affinity import AffinityRecords
 from userproxy.core.counters import PortCounters
 from userproxy.core.flows import Flow
 from userproxy.core.plan import Serving
@@ -20,6 +21,7 @@ from userproxy.dataplane.listeners import Listeners, Opened
 from userproxy.dataplane.plane import Deliver, PlaneSettings
 from userproxy.dataplane.wire import (
     MAX_DESCRIPTORS,
+    AffinityNews,
     Follow,
     Forget,
     Listen,
@@ -41,6 +43,8 @@ DRAIN_LOOK = 0.1
 CONFIRM_SECONDS = 2.0
 """How long a change waits for a worker; a worker that hangs must not hold up the others."""
 SERVE_BATCH = 500
+AFFINITY_BATCH = 2000
+"""Records in one message to a new worker: about 100 KiB."""
 SHORT_LIFE = 5.0
 SHORT_LIVES = 3
 """After so many lives in a row shorter than SHORT_LIFE seconds a worker is replaced after a pause only: a bug at its start
@@ -62,6 +66,8 @@ class WorkerPool:
         self._listeners = Listeners(settings.sockets)
         self._servings: dict[PortKey, Serving] = {}
         self._accepting: set[ListenerSpec] = set()
+        self.affinity = AffinityRecords(settings.affinity_clients)
+        """what workers told, for those that will replace them"""
         self._ended = PortTotals()
         self._paused_before = 0
         self._short_lives = [0] * workers
@@ -102,6 +108,7 @@ class WorkerPool:
             await self._confirmed()
         self._listeners.silence(servings)
         self._servings.update((serving.key, serving) for serving in servings)
+        self._keep_affinity(servings)
         self._tell_servings(self.links.values(), servings)
         await self._confirmed()
         self._listeners.admit(servings)
@@ -119,6 +126,7 @@ class WorkerPool:
         self._listeners.forget(keys)
         for key in keys:
             self._servings.pop(key, None)
+            self.affinity.forget(key)
             self._ended.forget(key)
             for link in self.links.values():
                 link.counters.pop(key, None)
@@ -177,7 +185,7 @@ class WorkerPool:
         self.links.clear()
 
     def _start(self, index: int) -> None:
-        link = self.links[index] = WorkerLink(index, self._lost, self._flows)
+        link = self.links[index] = WorkerLink(index, self._lost, self._flows, self._pass_on)
         settings = self._settings
         link.send(
             Setup(
@@ -187,11 +195,14 @@ class WorkerPool:
                 settings.half_close_timeout,
                 settings.max_connections,
                 settings.flow_records,
+                settings.affinity_clients,
             )
         )
         if self._deliver is not None:
             link.send(Follow(True))
         self._tell_servings([link], list(self._servings.values()))
+        for piece in self.affinity.everything(time.monotonic(), AFFINITY_BATCH):
+            link.send(AffinityNews((piece,)))
         self._tell_listeners(link, list(self._accepting))
 
     def _lost(self, link: WorkerLink) -> None:
@@ -223,6 +234,22 @@ class WorkerPool:
     def _flows(self, records: Sequence[Flow], lost: int) -> None:
         if self._deliver is not None:
             self._deliver(records, lost)
+
+    def _keep_affinity(self, servings: Sequence[Serving]) -> None:
+        for serving in servings:
+            seconds = serving.options.affinity_seconds
+            if seconds:
+                endpoints = (*serving.cluster, *serving.local)
+                self.affinity.port(serving.key, seconds).update(endpoints)
+            else:
+                self.affinity.forget(serving.key)
+
+    def _pass_on(self, sender: WorkerLink, news: AffinityNews) -> None:
+        for key, told in news.ports:
+            self.affinity.learn(key, told)
+        for link in tuple(self.links.values()):
+            if link is not sender:
+                link.send(news)
 
     def _restart(self, index: int) -> None:
         if not self._stopping:

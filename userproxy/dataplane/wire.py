@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from userproxy.core.affinity import MAX_CLIENTS, Told
 from userproxy.core.counters import PortCounters
 from userproxy.core.flows import Flow
 from userproxy.core.plan import Serving
@@ -39,6 +40,8 @@ class Setup(msgspec.Struct, tag=True, frozen=True):
     max_connections: int
     flow_records: int = 0
     """records of ended connections that a worker keeps; 0: none"""
+    affinity_clients: int = MAX_CLIENTS
+    """clients remembered for session affinity"""
 
 
 class Serve(msgspec.Struct, tag=True, frozen=True):
@@ -99,8 +102,14 @@ class Flows(msgspec.Struct, tag=True, frozen=True):
     lost: int
 
 
-ToWorker: TypeAlias = Setup | Serve | Listen | Unlisten | Forget | Follow | Confirm
-ToControl: TypeAlias = Confirmed | Report | Flows
+class AffinityNews(msgspec.Struct, tag=True, frozen=True):
+    """Affinity records that a worker made or changed, by Service port; the control process passes them to the others."""
+
+    ports: tuple[tuple[PortKey, tuple[Told, ...]], ...]
+
+
+ToWorker: TypeAlias = Setup | Serve | Listen | Unlisten | Forget | Follow | AffinityNews | Confirm
+ToControl: TypeAlias = Confirmed | Report | Flows | AffinityNews
 Message: TypeAlias = ToWorker | ToControl
 
 _encode = msgspec.msgpack.Encoder().encode

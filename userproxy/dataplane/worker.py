@@ -15,12 +15,14 @@ import sys
 
 from msgspec import structs
 
+from userproxy.core.affinity import AffinityRecords
 from userproxy.core.plan import Serving
 from userproxy.dataplane.acceptor import Acceptor
 from userproxy.dataplane.limits import descriptor_limit
 from userproxy.dataplane.privileges import drop_privileges
 from userproxy.dataplane.reactor import Reactor
 from userproxy.dataplane.wire import (
+    AffinityNews,
     Confirm,
     Confirmed,
     Flows,
@@ -50,6 +52,7 @@ class Worker:
         self._wire = wire
         self._reactor = Reactor()
         self._acceptor: Acceptor | None = None
+        self._affinity = AffinityRecords()
         self._start = 0.0
         self._workers = 1
         self._running = True
@@ -71,6 +74,7 @@ class Worker:
         try:
             if event & select.EPOLLOUT:
                 self._wire.flush()
+                self._send_affinity()
             for message in self._wire.receive():
                 self._handle(message)
             self._watch()
@@ -80,6 +84,14 @@ class Worker:
     def abort(self) -> None:
         """A message could not be handled: this worker's state is not what it should be, so it ends and is replaced."""
         self._running = False
+
+    def resume(self) -> None:
+        """The turn of the reactor in which affinity records changed is over."""
+        try:
+            self._send_affinity()
+            self._watch()
+        except WireClosed:
+            self._running = False
 
     def _handle(self, message: Message) -> None:
         if isinstance(message, Setup):
@@ -103,6 +115,9 @@ class Worker:
                     sock.close()
         elif isinstance(message, Forget):
             acceptor.forget(message.keys)
+        elif isinstance(message, AffinityNews):
+            for key, told in message.ports:
+                self._affinity.learn(key, told)
         elif isinstance(message, Follow):
             self._send_flows(acceptor)
             acceptor.flows.following = message.on
@@ -121,8 +136,15 @@ class Worker:
         limit = setup.max_connections or descriptor_limit()
         self._start = setup.index / setup.workers
         self._workers = setup.workers
+        # One worker alone tells nobody but its successor.
+        self._affinity = AffinityRecords(setup.affinity_clients, self._affinity_changed)
         self._acceptor = Acceptor(
-            self._reactor, setup.sockets, setup.half_close_timeout, limit, setup.flow_records
+            self._reactor,
+            setup.sockets,
+            setup.half_close_timeout,
+            limit,
+            setup.flow_records,
+            self._affinity,
         )
         gc.collect()
         gc.freeze()
@@ -148,6 +170,16 @@ class Worker:
         lost = lost if acceptor.flows.following else 0
         if records or lost:
             self._wire.send(Flows(records, lost))
+
+    def _affinity_changed(self) -> None:
+        self._reactor.ready.append(self)
+
+    def _send_affinity(self) -> None:
+        # What waits for a control process that does not read is bounded this way by the records there are.
+        if not self._wire.waiting:
+            news = self._affinity.take_news()
+            if news:
+                self._wire.send(AffinityNews(news))
 
     def _watch(self) -> None:
         events = select.EPOLLIN | select.EPOLLOUT if self._wire.waiting else select.EPOLLIN

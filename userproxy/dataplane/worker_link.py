@@ -18,7 +18,16 @@ from collections.abc import Callable, Sequence
 
 from userproxy.core.counters import PortCounters
 from userproxy.core.flows import Flow
-from userproxy.dataplane.wire import Confirm, Confirmed, Flows, Report, ToWorker, Wire, WireClosed
+from userproxy.dataplane.wire import (
+    AffinityNews,
+    Confirm,
+    Confirmed,
+    Flows,
+    Report,
+    ToWorker,
+    Wire,
+    WireClosed,
+)
 from userproxy.logs import worker_environment
 from userproxy.model import PortKey
 
@@ -32,7 +41,11 @@ class WorkerLink:
     """A running worker. `lost` is called once, when its wire closes."""
 
     def __init__(
-        self, index: int, lost: Callable[[WorkerLink], None], flows: Callable[[Sequence[Flow], int], None]
+        self,
+        index: int,
+        lost: Callable[[WorkerLink], None],
+        flows: Callable[[Sequence[Flow], int], None],
+        affinity: Callable[[WorkerLink, AffinityNews], None],
     ) -> None:
         ours, theirs = socket.socketpair()
         environment = {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ}
@@ -51,6 +64,7 @@ class WorkerLink:
         self.paused = 0
         self._lost = lost
         self._flows = flows
+        self._affinity = affinity
         self._wire = Wire(ours)
         self._open = True
         self._number = 0
@@ -65,10 +79,10 @@ class WorkerLink:
         try:
             self._wire.send(message, descriptors)
         except WireClosed:
-            self._close()
-        else:
-            if self._wire.waiting:
-                self._loop.add_writer(self._wire.sock.fileno(), self._writable)
+            # Reading comes to the end by itself, after what the worker said before it went.
+            return
+        if self._wire.waiting:
+            self._loop.add_writer(self._wire.sock.fileno(), self._writable)
 
     def confirmation(self) -> asyncio.Future[None]:
         """Return a future that is done when the worker has done all it was told so far, or is gone."""
@@ -104,6 +118,8 @@ class WorkerLink:
                     self.paused = message.paused
                 elif isinstance(message, Flows):
                     self._flows(message.records, message.lost)
+                elif isinstance(message, AffinityNews):
+                    self._affinity(self, message)
                 elif isinstance(message, Confirmed):
                     self.connections = message.connections
                     self._confirmed(message.number)
@@ -114,7 +130,7 @@ class WorkerLink:
         try:
             self._wire.flush()
         except WireClosed:
-            self._close()
+            self._loop.remove_writer(self._wire.sock.fileno())
             return
         if not self._wire.waiting:
             self._loop.remove_writer(self._wire.sock.fileno())
