@@ -21,6 +21,7 @@ from userproxy import reconcile
 from userproxy.admin.health_checks import HealthCheckServers
 from userproxy.core.health import SyncHealth
 from userproxy.core.plan_settings import PlanSettings
+from userproxy.core.service_events import Change
 from userproxy.dataplane.plane import LocalPlane, PlaneSettings
 from userproxy.errors import CaptureError
 from userproxy.model import (
@@ -80,6 +81,7 @@ class Loop:
         self.health = SyncHealth()
         settings = PlanSettings(mode, "127.0.0.1", "", NoEndpoints.DROP, local_ports=(39999, 39999))
         self.warned: list[tuple[ServiceName, str, str]] = []
+        self.told: list[Change] = []
         self.checks = HealthCheckServers(lambda: True)
         self.reconciler = Reconciler(
             self.plane,
@@ -90,6 +92,7 @@ class Loop:
             "n1",
             self.checks,
             lambda *event: self.warned.append(event),
+            self.told.append,
         )
 
 
@@ -201,7 +204,11 @@ async def test_what_another_program_removed_is_restored_and_counted(monkeypatch)
         await until(lambda: bool(loop.capture.entries))
         loop.capture.entries.clear()
         await until(lambda: bool(loop.capture.entries))
-        assert loop.reconciler.capture_repairs == 1
+        await until(lambda: loop.reconciler.capture_repairs == 1)
+        assert [(change.kind, change.key) for change in loop.told] == [
+            ("service-added", key("web")),
+            ("capture", None),
+        ]
 
 
 async def test_a_port_in_use_is_named_and_taken_when_it_becomes_free(monkeypatch, caplog) -> None:

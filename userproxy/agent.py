@@ -16,13 +16,16 @@ from collections.abc import Callable, Iterator, Sequence
 from userproxy.admin.health import HEALTHZ_SETTING, HealthServer
 from userproxy.admin.health_checks import HealthCheckServers
 from userproxy.admin.metrics import METRICS_SETTING, MetricsServer
+from userproxy.admin.observers import Observers
 from userproxy.admin.sources import Sources
 from userproxy.admin.systemd import ServiceState, SystemdNotifier
+from userproxy.admin.wallclock import WallClock
 from userproxy.capture.choose import Capture
 from userproxy.capture.host_addresses import follow_host_addresses
 from userproxy.capture.settings import CaptureSettings
 from userproxy.config import Config
 from userproxy.core.addresses import HEALTHZ_PORT, METRICS_PORT, parse_bind_address
+from userproxy.core.event_log import EventLog
 from userproxy.core.health import HealthVerdict, ReadinessLatch, StartStep, SyncHealth, node_state
 from userproxy.core.plan_settings import PlanSettings
 from userproxy.core.policy import Verdict
@@ -60,6 +63,7 @@ class Agent:
         workers = worker_count(config.workers)
         settings = plane_settings(config)
         self.plane = WorkerPool(settings, workers) if workers else LocalPlane(settings)
+        self._observers = Observers(EventLog(config.observe_events), self.plane.follow, WallClock())
         self.reconciler = Reconciler(
             self.plane,
             capture,
@@ -69,15 +73,18 @@ class Agent:
             node,
             self._health_checks,
             self._warn,
+            self._observers.changed,
         )
         self.cluster = connect(self.reconciler.feed)
         sources = self._sources()
         self._health_server = HealthServer(
             parse_bind_address(config.healthz_bind_address, HEALTHZ_PORT, HEALTHZ_SETTING), sources
         )
-        self._metrics_server = MetricsServer(
-            parse_bind_address(config.metrics_bind_address, METRICS_PORT, METRICS_SETTING), sources
+        metrics = parse_bind_address(config.metrics_bind_address, METRICS_PORT, METRICS_SETTING)
+        live = config.live_page == "on" or (
+            config.live_page == "auto" and metrics is not None and metrics.loopback
         )
+        self._metrics_server = MetricsServer(metrics, sources, live=live)
 
     async def start(self) -> None:
         """Start the admin servers, set capture up and begin to relay. Raises UserproxyError."""
@@ -194,6 +201,7 @@ class Agent:
             workers=lambda: WorkersView(*self.plane.workers, self.plane.paused),
             services=self.services,
             warnings=self._warnings,
+            observers=self._observers,
         )
 
     def _verdict(self, now: float) -> HealthVerdict:
@@ -246,6 +254,7 @@ def plane_settings(config: Config) -> PlaneSettings:
         half_close_timeout=config.half_close_timeout,
         max_connections=config.max_connections,
         affinity_clients=config.affinity_clients,
+        flow_records=config.observe_events,
     )
 
 

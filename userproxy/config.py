@@ -28,12 +28,14 @@ AGENT = RUN | STANDALONE
 CAPTURING = AGENT | {"cleanup"}
 API_CLIENT = RUN | {"endpoints-controller"}
 CHECK = frozenset({"check"})
-ASKING = CHECK
+ASKING = CHECK | {"observe"}
 """commands that ask a running agent"""
 EVERY = CAPTURING | API_CLIENT
 
 CAPTURE_MODES = ("auto", "redirect", "redirect-nft", "redirect-iptables", "route", "loopback", "none")
 LOG_FORMATS = ("text", "json")
+MAX_EVENTS = 100_000
+"""Some 60 MB in each process."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -227,6 +229,20 @@ class Config:
         commands=AGENT | CHECK,
         metavar="IP:PORT",
     )
+    live_page: str = setting(
+        "auto",
+        "Whether the metrics server shows the live page (/) and /events too, which name clients; auto: on a loopback "
+        "address only.",
+        commands=AGENT,
+        choices=("auto", "on", "off"),
+    )
+    observe_events: int = setting(
+        2000,
+        "Records of connections and changes kept for userproxy observe and the live page, here and in each worker; "
+        "0: none.",
+        commands=AGENT,
+        metavar="N",
+    )
     api_bind_address: str = setting(
         "127.0.0.1:8001",
         "Where the standalone API server answers, or unix:/path for a socket (then also at a free loopback port).",
@@ -305,6 +321,8 @@ class Config:
             raise UsageError("--eject: give a number of failed dials such as 3, or 0 for never")
         if self.affinity_clients < 1:
             raise UsageError("--affinity-clients: at least one client must be remembered")
+        if not 0 <= self.observe_events <= MAX_EVENTS:
+            raise UsageError(f"--observe-events: {self.observe_events} is not between 0 and {MAX_EVENTS}")
         for name in ("half_close_timeout", "tcp_keepalive", "tcp_user_timeout"):
             if getattr(self, name) <= 0:
                 raise UsageError(f"{flag(name)}: must be more than 0 seconds")

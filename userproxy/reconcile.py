@@ -19,6 +19,7 @@ from userproxy.core.health_checks import HealthCheck
 from userproxy.core.node_ports import port_range_warning
 from userproxy.core.plan import Plan, Running, Serving, plan
 from userproxy.core.plan_settings import PlanSettings
+from userproxy.core.service_events import Change, service_changes
 from userproxy.core.sync_counters import SyncCounters
 from userproxy.core.table import ServiceTable
 from userproxy.errors import CaptureError
@@ -97,8 +98,12 @@ class Reconciler:
         node: str = "",
         health_checks: HealthChecks | None = None,
         warn: Warn | None = None,
+        changed: Callable[[Change], None] = lambda _: None,
     ) -> None:
-        """`node` is the name of our Node; `clock` gives seconds of the monotonic clock; `warn` makes Events."""
+        """`node` is the name of our Node; `clock` gives seconds of the monotonic clock.
+
+        `warn` makes Events of the API server, `changed` takes those of `userproxy observe`.
+        """
         self.table = ServiceTable(settings.options)
         self.running = Running()
         self.listening: dict[ListenerSpec, Address] = {}
@@ -117,6 +122,7 @@ class Reconciler:
         self._health_checks = health_checks
         self._event = warn or (lambda service, reason, text: None)
         self.check_failures: dict[HealthCheck, str] = {}
+        self._changed = changed
         self.host = Host(node)
         self._entries: dict[Frontend, CaptureEntry] = {}
         self._wake = asyncio.Event()
@@ -199,6 +205,8 @@ class Reconciler:
         self._warn(touched, step)
         # Most Services a flood touches want what they have: no worker and no kernel need hear of it.
         failed = {} if step.empty else await self._carry_out(step)
+        for change in service_changes(self.running, step, self._clock()):
+            self._changed(change)
         again = self.running.record(step, failed)
         if again:
             self.table.touch(again)
@@ -261,12 +269,15 @@ class Reconciler:
             return
         if self.capture_error:
             log.info("capture works again")
+            self._changed(Change(self._clock(), "capture", "capture works again"))
             self.capture_error = ""
             self._retries = 0
             self._applied(started)
         elif rewrote:
             log.warning("capture rules had been changed by another program; they are restored")
             self.capture_repairs += 1
+            text = "capture rules had been changed by another program; they are restored"
+            self._changed(Change(self._clock(), "capture", text))
 
     def _applied(self, started: float) -> None:
         now = self._clock()
@@ -277,6 +288,7 @@ class Reconciler:
     def _capture_failed(self, error: CaptureError) -> None:
         if str(error) != self.capture_error:
             log.error("capture: %s; tried again until it works", error)
+            self._changed(Change(self._clock(), "capture", f"{error}; tried again until it works"))
         self.capture_error = str(error)
         self._repair_at = self._clock() + self._next_retry()
 
@@ -287,6 +299,8 @@ class Reconciler:
         for spec, reason in failures.items():
             log.warning("%s; tried again until it works", reason)
             self._event(spec.key.name.service, "FailedToListen", reason)
+            text = f"{reason}; tried again until it works"
+            self._changed(Change(self._clock(), "listener", text, spec.key))
             self.failures[spec] = reason
         if failures:
             self._retry_at = self._clock() + self._next_retry()

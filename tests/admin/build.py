@@ -8,15 +8,19 @@ from __future__ import annotations
 import asyncio
 import http.client
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from userproxy.admin.observers import Deliver, Observers
 from userproxy.admin.sources import Sources
+from userproxy.admin.wallclock import WallClock
 from userproxy.core.addresses import BindAddress
 from userproxy.core.counters import PortCounters
+from userproxy.core.event_log import EventLog
+from userproxy.core.flows import Flow, Outcome
 from userproxy.core.health import SyncHealth
 from userproxy.core.status import CaptureView, WorkersView
 from userproxy.core.sync_counters import SyncCounters
@@ -42,6 +46,7 @@ def sources(**chosen: Any) -> Sources:
         "workers": WorkersView,
         "services": lambda: iter(()),
         "warnings": lambda: (),
+        "observers": observers(),
     }
     return Sources(**{**values, **chosen})
 
@@ -56,6 +61,39 @@ def key(
 def busy_ports(count: int) -> list[tuple[PortKey, PortCounters]]:
     """Return Service ports that all had connections."""
     return [(key(f"service-{n}"), PortCounters(accepted=n + 1, carried=n)) for n in range(count)]
+
+
+class Records:
+    """A data plane as far as observers see it: what it kept, and what it says when it is told to."""
+
+    def __init__(self, kept: Sequence[Flow] = ()) -> None:
+        self._kept = list(kept)
+        self.deliver: Deliver | None = None
+
+    async def follow(self, deliver: Deliver | None) -> None:
+        self.deliver = deliver
+        if deliver is not None:
+            deliver(self._kept, 0)
+            self._kept.clear()
+
+    def say(self, *flows: Flow, lost: int = 0) -> None:
+        assert self.deliver is not None
+        self.deliver(flows, lost)
+
+
+def observers(records: Records | None = None, size: int = 100) -> Observers:
+    """Return observers of a data plane that has nothing to tell unless `records` has."""
+    return Observers(EventLog(size), (records or Records()).follow, WallClock())
+
+
+def flow(
+    service: str = "web", at: float = 0.0, outcome: Outcome = Outcome.CLOSED, client: str = "10.0.0.9"
+) -> Flow:
+    """Return the record of a connection that was open for a second until now + `at`."""
+    end = time.monotonic() + at
+    return Flow(
+        key(service), outcome, (client, 4321), ("10.1.0.1", 80), end - 1, end, end - 1, 1, 2, (), "", 1
+    )
 
 
 class Server(Protocol):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import http.client
 import os
+from collections.abc import Iterator
 from typing import TypeVar
 
 import msgspec
@@ -18,6 +19,8 @@ from userproxy.errors import AgentError, UsageError
 
 T = TypeVar("T")
 
+SILENT_SECONDS = 45.0
+"""An endless answer shows three times as often that it lives (`admin.events`)."""
 ANSWER_SECONDS = 10.0
 """An agent with 10,000 Services takes below one to write its status."""
 
@@ -40,8 +43,7 @@ class AgentClient:
         """Return the answer to a GET as `kind`. Raises AgentError."""
         code, body = self._get(path)
         if code != 200:
-            line = body.decode(errors="replace").strip().partition("\n")[0][:200]
-            raise AgentError(f"the agent at {self._bind} answers {code} to {path}: {line}")
+            raise self._refused(code, path, body)
         try:
             return msgspec.json.decode(body, type=kind)
         except (msgspec.ValidationError, msgspec.DecodeError) as error:
@@ -58,15 +60,39 @@ class AgentClient:
             body = answer.read()
             packed = answer.headers.get("Content-Encoding") == "gzip"
             return answer.status, gzip.decompress(body) if packed else body
-        except TimeoutError:
-            reason = f"no answer within {self._seconds:g} s"
-        except http.client.HTTPException:
-            reason = "it does not speak HTTP"
-        except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else str(error)
+        except (http.client.HTTPException, OSError) as error:
+            raise self._no_answer(error, self._seconds) from error
         finally:
             connection.close()
-        raise AgentError(
+
+    def lines(self, path: str) -> Iterator[bytes]:
+        """Yield the lines of an answer as they come, empty ones left out; ends with it. Raises AgentError."""
+        connection = http.client.HTTPConnection(self._bind.host, self._bind.port, timeout=SILENT_SECONDS)
+        try:
+            connection.request("GET", path, headers={"Connection": "close"})
+            answer = connection.getresponse()
+            if answer.status != 200:
+                raise self._refused(answer.status, path, answer.read(1000))
+            for line in iter(answer.readline, b""):
+                if line.strip():
+                    yield line
+        except (http.client.HTTPException, OSError) as error:
+            raise self._no_answer(error, SILENT_SECONDS) from error
+        finally:
+            connection.close()
+
+    def _refused(self, code: int, path: str, body: bytes) -> AgentError:
+        line = body.decode(errors="replace").strip().partition("\n")[0][:200]
+        return AgentError(f"the agent at {self._bind} answers {code} to {path}: {line}")
+
+    def _no_answer(self, error: Exception, seconds: float) -> AgentError:
+        if isinstance(error, TimeoutError):
+            reason = f"no answer within {seconds:g} s"
+        elif isinstance(error, OSError):
+            reason = os.strerror(error.errno) if error.errno else str(error)
+        else:
+            reason = "it does not speak HTTP"
+        return AgentError(
             f"no agent answers at {self._bind}: {reason}; start `userproxy run` or `userproxy standalone`, "
             "or give its --metrics-bind-address by --agent"
         )

@@ -141,6 +141,19 @@ METRICS: tuple[MetricSpec, ...] = (
         (),
         "Times that rules, routes or addresses removed by others were put back.",
     ),
+    MetricSpec(
+        "userproxy_events_total",
+        "counter",
+        (),
+        "Events kept: changes always, connections while somebody follows.",
+    ),
+    MetricSpec(
+        "userproxy_events_lost_total",
+        "counter",
+        (),
+        "Events that came faster than they could be kept or read.",
+    ),
+    MetricSpec("userproxy_event_readers", "gauge", (), "Clients that follow events or the live page now."),
     MetricSpec("userproxy_build_info", "info", ("version", "python"), "Versions of userproxy and of Python."),
     MetricSpec(f"{_SYNC}_duration_seconds", "histogram", (), "Time to apply one plan, both IP families."),
     MetricSpec(
@@ -208,6 +221,10 @@ class Exporter(Collector):
         workers = self._sources.workers()
         yield _metric("userproxy_workers", [((), workers.running)])
         yield _metric("userproxy_workers_replaced_total", [((), workers.replaced)])
+        observers = self._sources.observers
+        yield _metric("userproxy_events_total", [((), observers.log.added)])
+        yield _metric("userproxy_events_lost_total", [((), observers.log.lost)])
+        yield _metric("userproxy_event_readers", [((), observers.readers)])
         yield from self._capture_and_build()
         yield from self._syncs()
         for name, answers in (

@@ -1,4 +1,4 @@
-"""The metrics server: `/metrics`, `/proxyMode`, `/status` and `/healthz`, by default on 127.0.0.1:10249.
+"""The metrics server: `/metrics`, `/proxyMode`, `/status`, `/healthz` and `/events`, by default on 127.0.0.1:10249.
 
 Owns routes, methods and the refusal of foreign Host headers. Values come from `Sources` alone, and no request changes
 anything. Long answers are produced one piece at a time over all clients together, each piece about a millisecond, so that
@@ -15,6 +15,7 @@ from aiohttp import web
 from prometheus_client import Metric
 from prometheus_client.registry import Collector
 
+from userproxy.admin.events import answer_events
 from userproxy.admin.exporter import Exporter, read_process
 from userproxy.admin.exposition import Exposition
 from userproxy.admin.server import NOSNIFF, HttpServer, Limits, text_response
@@ -29,9 +30,11 @@ _METHODS = ("GET", "HEAD")
 
 
 class MetricsServer(HttpServer):
-    """Shows what `sources` say."""
+    """Shows what `sources` say; `live`: with the events too, which name clients."""
 
-    def __init__(self, bind: BindAddress | None, sources: Sources, limits: Limits | None = None) -> None:
+    def __init__(
+        self, bind: BindAddress | None, sources: Sources, limits: Limits | None = None, *, live: bool = True
+    ) -> None:
         super().__init__(bind, METRICS_SETTING, self._answer, limits or Limits())
         self._sources = sources
         self._clock = WallClock()
@@ -44,6 +47,8 @@ class MetricsServer(HttpServer):
             "/status": self._status,
             "/healthz": self._healthz,
         }
+        if live:
+            self._routes["/events"] = self._events
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         host = request.headers.get("Host")
@@ -54,6 +59,8 @@ class MetricsServer(HttpServer):
             return text_response(f"404 not found; there is {', '.join(self._routes)}\n", 404)
         if request.method not in _METHODS:
             return text_response("405 only GET and HEAD\n", 405, {"Allow": ", ".join(_METHODS)})
+        if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+            return text_response("403 pages of other sites may not ask this server\n", 403)
         return await route(request)
 
     async def _metrics(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -71,6 +78,9 @@ class MetricsServer(HttpServer):
 
     async def _healthz(self, request: web.BaseRequest) -> web.StreamResponse:
         return text_response("ok")
+
+    async def _events(self, request: web.BaseRequest) -> web.StreamResponse:
+        return await answer_events(request, self._sources.observers, self.lengthen)
 
     async def _stream(
         self, request: web.BaseRequest, content_type: str, pieces: Iterator[bytes]

@@ -40,6 +40,8 @@ class Limits:
     """open at once; probes and scrapers need a handful"""
     seconds: float = 30.0
     """how long a connection may take from accept to the last byte; three times the usual scrape timeout"""
+    streams: int = 16
+    """of the connections, how many may be endless answers at once, each without that deadline"""
 
 
 class HttpServer:
@@ -84,7 +86,12 @@ class HttpServer:
         if listener is not None:
             listener.close()
         if protocols is not None:
+            protocols.end_streams()
             await protocols.shutdown(_STOP_SECONDS)
+
+    def lengthen(self, request: web.BaseRequest) -> bool:
+        """Take the deadline off the connection of `request`, for an endless answer; False when there are too many of them."""
+        return self._protocols is not None and self._protocols.lengthen(request.protocol)
 
     async def _one_request(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
@@ -108,6 +115,7 @@ class _BoundedServer(web.Server):
         )
         self._limits = limits
         self._open: dict[object, tuple[asyncio.Transport, asyncio.TimerHandle]] = {}
+        self._streams: dict[object, asyncio.Transport] = {}
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
@@ -118,7 +126,22 @@ class _BoundedServer(web.Server):
             deadline.cancel()
             oldest.abort()
 
+    def lengthen(self, handler: object) -> bool:
+        """Take the deadline off a connection and let newer ones not end it."""
+        if len(self._streams) >= self._limits.streams or handler not in self._open:
+            return False
+        transport, deadline = self._open.pop(handler)
+        deadline.cancel()
+        self._streams[handler] = transport
+        return True
+
+    def end_streams(self) -> None:
+        """End the endless answers."""
+        for transport in tuple(self._streams.values()):
+            transport.abort()
+
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        self._streams.pop(handler, None)
         if handler in self._open:
             self._open.pop(handler)[1].cancel()
         super().connection_lost(handler, exc)

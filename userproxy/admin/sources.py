@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from userproxy.admin.observers import Observers
 from userproxy.core.counters import PortCounters
 from userproxy.core.health import HealthVerdict
 from userproxy.core.status import CaptureView, ServiceView, WorkersView
@@ -51,4 +52,6 @@ class Sources:
     """every Service as `core.status.service_views` makes it"""
     warnings: Callable[[], tuple[str, ...]]
     """what a person should know and no Service is to blame for, one line each"""
+    observers: Observers
+    """the events, and whoever follows them"""
     answers: HealthAnswers = field(default_factory=HealthAnswers)

@@ -13,6 +13,7 @@ from userproxy import __version__
 from userproxy.cli.check import check
 from userproxy.cli.cleanup import cleanup
 from userproxy.cli.endpoints_controller import endpoints_controller
+from userproxy.cli.observe import observe
 from userproxy.cli.run import run
 from userproxy.cli.standalone import standalone
 
@@ -31,6 +32,7 @@ def cli() -> None:
 cli.add_command(run)
 cli.add_command(standalone)
 cli.add_command(check)
+cli.add_command(observe)
 cli.add_command(cleanup)
 cli.add_command(endpoints_controller)
 
