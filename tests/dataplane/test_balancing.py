@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections import Counter
 
 import pytest
 
@@ -88,6 +89,30 @@ async def test_a_method_switched_to_counts_the_connections_there_are() -> None:
                     stack.enter_context(client)
                     names.append(name)
             assert names == [b"b", b"b"]
+
+
+async def test_options_change_while_connections_go_on() -> None:
+    async with endpoint(greeting(b"a")) as a, endpoint(greeting(b"b")) as b, rig(a, b) as proxy:
+        first, _ = await greeted(proxy)
+        with first, contextlib.ExitStack() as stack:
+            for options in (
+                {"affinity_seconds": 60},
+                {"affinity_seconds": 60, "eject_failures": 1},
+                {"balance": Balance.RANDOM_TWO},
+                {},
+            ):
+                await proxy.serve([a, b], **options)
+                names = []
+                for _ in range(4):
+                    client, name = await greeted(proxy)
+                    stack.enter_context(client)
+                    names.append(name)
+                if "affinity_seconds" in options:
+                    assert len(set(names)) == 1
+            assert Counter(names) == {b"a": 2, b"b": 2}
+            assert proxy.counters.active == 17
+            first.shutdown(socket.SHUT_WR)
+            assert await receive(first) == b""
 
 
 async def test_source_hash_goes_by_the_address_of_the_client() -> None:
