@@ -34,6 +34,7 @@ from userproxy.dataplane.plane import LocalPlane, PlaneSettings
 from userproxy.dataplane.pool import WorkerPool, worker_count
 from userproxy.dataplane.ports import local_port_range, lowest_port
 from userproxy.dataplane.sockets import SocketSettings
+from userproxy.dataplane.udp_sockets import UdpSettings
 from userproxy.kube.cluster import Cluster
 from userproxy.model import Balance, Changes, Family, NoEndpoints, PortKey, PortOptions, Probe, ServiceName
 from userproxy.reconcile import Reconciler
@@ -255,6 +256,7 @@ def plane_settings(config: Config) -> PlaneSettings:
         max_connections=config.max_connections,
         affinity_clients=config.affinity_clients,
         flow_records=config.observe_events,
+        udp=UdpSettings(config.udp_timeout, config.udp_stream_timeout, config.udp_max_flows),
     )
 
 

@@ -204,6 +204,26 @@ class Config:
         commands=AGENT,
         metavar="N",
     )
+    udp_timeout: float = setting(
+        30.0,
+        "How long a UDP flow without answers, or one that is over within two seconds, is kept without a datagram "
+        "(conntrack's nf_conntrack_udp_timeout).",
+        commands=AGENT,
+        seconds=True,
+    )
+    udp_stream_timeout: float = setting(
+        120.0,
+        "The same for a UDP flow that is still answered after two seconds (nf_conntrack_udp_timeout_stream).",
+        commands=AGENT,
+        seconds=True,
+    )
+    udp_max_flows: int = setting(
+        0,
+        "UDP flows at once in each worker, above which the one idle for the longest time ends; 0: 32768, or less where "
+        "descriptors are few; all workers together take half of ip_local_port_range at most, as each flow needs a port.",
+        commands=AGENT,
+        metavar="N",
+    )
     drain_timeout: float = setting(
         10.0,
         "At the end (SIGTERM), how long open connections may finish; a second signal ends at once.",
@@ -323,7 +343,16 @@ class Config:
             raise UsageError("--affinity-clients: at least one client must be remembered")
         if not 0 <= self.observe_events <= MAX_EVENTS:
             raise UsageError(f"--observe-events: {self.observe_events} is not between 0 and {MAX_EVENTS}")
-        for name in ("half_close_timeout", "tcp_keepalive", "tcp_user_timeout"):
+        if self.udp_max_flows < 0:
+            raise UsageError("--udp-max-flows: a number of flows cannot be negative; 0 means what fits")
+        timeouts = (
+            "half_close_timeout",
+            "tcp_keepalive",
+            "tcp_user_timeout",
+            "udp_timeout",
+            "udp_stream_timeout",
+        )
+        for name in timeouts:
             if getattr(self, name) <= 0:
                 raise UsageError(f"{flag(name)}: must be more than 0 seconds")
 

@@ -342,6 +342,11 @@ class ListenerSpec(msgspec.Struct, frozen=True, order=True, gc=False, array_like
     captured_only: bool
     scope: Scope = Scope.INTERNAL
 
+    @property
+    def is_udp(self) -> bool:
+        """Whether it takes datagrams; else connections."""
+        return self.key.name.protocol == "UDP"
+
 
 class CaptureEntry(msgspec.Struct, frozen=True, order=True, gc=False):
     """Packets for `frontend` shall reach the listening socket at `listener`."""

@@ -52,10 +52,14 @@ def sources(**chosen: Any) -> Sources:
 
 
 def key(
-    service: str, port: str = "http", family: Family = Family.IPV4, namespace: str = "default"
+    service: str,
+    port: str = "http",
+    family: Family = Family.IPV4,
+    namespace: str = "default",
+    protocol: str = "TCP",
 ) -> PortKey:
-    """Return the key of a TCP Service port."""
-    return PortKey(ServicePortName(namespace, service, port, "TCP"), family)
+    """Return the key of a Service port."""
+    return PortKey(ServicePortName(namespace, service, port, protocol), family)
 
 
 def busy_ports(count: int) -> list[tuple[PortKey, PortCounters]]:

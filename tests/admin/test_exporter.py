@@ -20,7 +20,7 @@ from userproxy.admin.exporter import METRICS, Exporter, read_process
 from userproxy.admin.exposition import Exposition
 from userproxy.admin.sources import Sources
 from userproxy.admin.wallclock import WallClock
-from userproxy.core.counters import DIAL_BUCKETS, PortCounters
+from userproxy.core.counters import DIAL_BUCKETS, Loss, PortCounters
 from userproxy.core.health import SyncHealth
 from userproxy.core.status import CaptureView
 from userproxy.core.sync_counters import SYNC_BUCKETS, SyncCounters
@@ -68,6 +68,54 @@ FULL = PortCounters(
     dial_seconds=1.5,
     dial_buckets=list(range(len(DIAL_BUCKETS) + 1)),
 )
+
+FLOWS = PortCounters(
+    accepted=7,
+    active=3,
+    carried=6,
+    retries=5,
+    bytes_received=1,
+    bytes_sent=2,
+    datagrams_received=30,
+    datagrams_sent=20,
+    datagrams_lost=[loss + 100 for loss in Loss],
+    flows_evicted=4,
+)
+
+
+@pytest.mark.parametrize("accept", ["", OPENMETRICS])
+def test_every_counter_of_a_udp_port_comes_back(accept: str) -> None:
+    ports = [
+        *busy_ports(2),
+        (key("dns", port="dns", protocol="UDP"), FLOWS),
+        (key("last"), PortCounters(accepted=1)),
+    ]
+    found = samples(sources(counters=lambda: ports), accept)
+    labels = {
+        **PORT,
+        "namespace": "default",
+        "service": "dns",
+        "port": "dns",
+        "protocol": "UDP",
+        "ip_family": "IPv4",
+    }
+    of_port = {
+        (name, dict(extra).get("direction") or dict(extra).get("reason")): sample
+        for (name, extra), sample in found.items()
+        if labels.items() <= dict(extra).items()
+    }
+    assert of_port == {
+        ("userproxy_udp_flows_total", None): 7,
+        ("userproxy_udp_flows_active", None): 3,
+        ("userproxy_udp_flows_answered_total", None): 6,
+        ("userproxy_udp_flows_moved_total", None): 5,
+        ("userproxy_udp_flows_evicted_total", None): 4,
+        ("userproxy_udp_datagrams_total", "received"): 30,
+        ("userproxy_udp_datagrams_total", "sent"): 20,
+        ("userproxy_bytes_total", "received"): 1,
+        ("userproxy_bytes_total", "sent"): 2,
+        **{("userproxy_udp_datagrams_lost_total", loss.name.lower()): 100 + loss for loss in Loss},
+    }
 
 
 @pytest.mark.parametrize("accept", ["", OPENMETRICS])
@@ -246,7 +294,7 @@ def test_the_process_metrics_are_there() -> None:
 def test_the_table_equals_what_is_exposed() -> None:
     """METRICS is the one table of names, types, labels and help: nothing more and nothing less is exposed."""
     given = sources(
-        counters=lambda: [(key("cart"), FULL)],
+        counters=lambda: [(key("cart"), FULL), (key("dns", protocol="UDP"), FLOWS)],
         no_endpoints=lambda: [(key("empty"), NoEndpoints.DROP, 1)],
         watches=lambda: (WatchState("services", True, True, 1.0, 7, (("eof", 3),), 4, 5, ""),),
         capture=lambda: CaptureView("redirect", "nft"),

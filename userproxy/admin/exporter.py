@@ -11,7 +11,7 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from prometheus_client import Metric, ProcessCollector
 from prometheus_client.core import (
@@ -25,7 +25,7 @@ from prometheus_client.registry import Collector
 import userproxy
 from userproxy.admin.sources import Sources
 from userproxy.admin.wallclock import WallClock
-from userproxy.core.counters import DIAL_BUCKETS, PortCounters
+from userproxy.core.counters import DIAL_BUCKETS, Loss, PortCounters
 from userproxy.core.status import FAMILY_NAMES
 from userproxy.core.sync_counters import SYNC_BUCKETS
 from userproxy.model import PortKey
@@ -105,6 +105,38 @@ METRICS: tuple[MetricSpec, ...] = (
         "userproxy_dial_seconds", "histogram", _PORT, "Time of successful dials to endpoints in seconds."
     ),
     MetricSpec(
+        "userproxy_udp_flows_total",
+        "counter",
+        _PORT,
+        "UDP flows begun; a flow is what one client address sends.",
+    ),
+    MetricSpec("userproxy_udp_flows_active", "gauge", _PORT, "UDP flows that are not idle for too long yet."),
+    MetricSpec("userproxy_udp_flows_answered_total", "counter", _PORT, "UDP flows that had an answer."),
+    MetricSpec(
+        "userproxy_udp_flows_moved_total",
+        "counter",
+        _PORT,
+        "Times that a UDP flow took another endpoint because one failed.",
+    ),
+    MetricSpec(
+        "userproxy_udp_flows_evicted_total",
+        "counter",
+        _PORT,
+        "UDP flows ended before their time because the limit on flows was reached.",
+    ),
+    MetricSpec(
+        "userproxy_udp_datagrams_total",
+        "counter",
+        (*_PORT, "direction"),
+        "Datagrams: received from clients, sent to clients.",
+    ),
+    MetricSpec(
+        "userproxy_udp_datagrams_lost_total",
+        "counter",
+        (*_PORT, "reason"),
+        "Datagrams not passed on by reason: no_endpoint, refused, unreachable, buffer, too_long, no_socket, other.",
+    ),
+    MetricSpec(
         "userproxy_no_endpoints_listeners",
         "gauge",
         (*_PORT, "action"),
@@ -180,7 +212,13 @@ _SPECS = {spec.name: spec for spec in METRICS}
 _SAMPLES_PER_PIECE = 128
 """About a millisecond of prometheus_client's exposition (7 µs a sample)."""
 
-_BUSY_COUNTERS: tuple[tuple[str, Callable[[PortCounters], Sequence[tuple[str | None, float]]]], ...] = (
+_Reading: TypeAlias = tuple[str, Callable[[PortCounters], Sequence[tuple[str | None, float]]]]
+_BYTES: _Reading = (
+    "userproxy_bytes_total",
+    lambda one: [("received", one.bytes_received), ("sent", one.bytes_sent)],
+)
+
+_BUSY_COUNTERS: tuple[_Reading, ...] = (
     ("userproxy_connections_active", lambda one: [(None, one.active)]),
     ("userproxy_connections_carried_total", lambda one: [(None, one.carried)]),
     ("userproxy_connections_failed_total", lambda one: [(None, one.failed)]),
@@ -198,9 +236,24 @@ _BUSY_COUNTERS: tuple[tuple[str, Callable[[PortCounters], Sequence[tuple[str | N
     ("userproxy_dial_retries_total", lambda one: [(None, one.retries)]),
     ("userproxy_ejections_total", lambda one: [(None, one.ejections)]),
     ("userproxy_endpoints_ejected", lambda one: [(None, one.ejected)]),
-    ("userproxy_bytes_total", lambda one: [("received", one.bytes_received), ("sent", one.bytes_sent)]),
 )
 """Metrics of Service ports that had a connection, each with the value of its further label, if it has one."""
+
+_FLOW_COUNTERS: tuple[_Reading, ...] = (
+    ("userproxy_udp_flows_active", lambda one: [(None, one.active)]),
+    ("userproxy_udp_flows_answered_total", lambda one: [(None, one.carried)]),
+    ("userproxy_udp_flows_moved_total", lambda one: [(None, one.retries)]),
+    ("userproxy_udp_flows_evicted_total", lambda one: [(None, one.flows_evicted)]),
+    (
+        "userproxy_udp_datagrams_total",
+        lambda one: [("received", one.datagrams_received), ("sent", one.datagrams_sent)],
+    ),
+    (
+        "userproxy_udp_datagrams_lost_total",
+        lambda one: [(loss.name.lower(), one.datagrams_lost[loss]) for loss in Loss],
+    ),
+)
+"""The same for UDP."""
 
 
 class Exporter(Collector):
@@ -234,22 +287,22 @@ class Exporter(Collector):
             yield _metric(f"kubeproxy_proxy_{name}_total", [((str(code),), n) for code, n in answers.items()])
 
     def _ports(self) -> Iterator[Metric]:
-        ports = list(self._sources.counters())
+        every = list(self._sources.counters())
+        ports = [(key, one) for key, one in every if key.name.protocol != "UDP"]
         for piece in _slices(ports, _SAMPLES_PER_PIECE):
             samples = [(_port_labels(key), one.accepted) for key, one in piece]
             yield _metric("userproxy_connections_accepted_total", samples)
         # Of 10,000 Services a node talks to a few; 29 more series for each of the others would help nobody.
         busy = [(key, one) for key, one in ports if one.accepted or one.direct_refused or one.active]
-        for name, read in _BUSY_COUNTERS:
-            for piece in _slices(busy, _SAMPLES_PER_PIECE // 4):
-                yield _metric(
-                    name,
-                    [
-                        (labels if extra is None else (*labels, extra), value)
-                        for labels, one in ((_port_labels(key), one) for key, one in piece)
-                        for extra, value in read(one)
-                    ],
-                )
+        flows = [(key, one) for key, one in every if key.name.protocol == "UDP"]
+        busy_flows = [(key, one) for key, one in flows if one.datagrams_received]
+        yield from _readings(busy, _BUSY_COUNTERS)
+        yield from _readings([*busy, *busy_flows], (_BYTES,))
+        for piece in _slices(flows, _SAMPLES_PER_PIECE):
+            yield _metric(
+                "userproxy_udp_flows_total", [(_port_labels(key), one.accepted) for key, one in piece]
+            )
+        yield from _readings(busy_flows, _FLOW_COUNTERS)
         for piece in _slices(busy, _SAMPLES_PER_PIECE // (len(DIAL_BUCKETS) + 3)):
             histogram = _histogram("userproxy_dial_seconds")
             for key, one in piece:
@@ -320,6 +373,21 @@ def _metric(name: str, samples: Iterable[tuple[Sequence[str], float]]) -> Metric
     for labels, value in samples:
         metric.add_metric(labels, value)
     return metric
+
+
+def _readings(
+    ports: Sequence[tuple[PortKey, PortCounters]], readings: Iterable[_Reading]
+) -> Iterator[Metric]:
+    for name, read in readings:
+        for piece in _slices(ports, _SAMPLES_PER_PIECE // 4):
+            yield _metric(
+                name,
+                [
+                    (labels if extra is None else (*labels, extra), value)
+                    for labels, one in ((_port_labels(key), one) for key, one in piece)
+                    for extra, value in read(one)
+                ],
+            )
 
 
 def _info(name: str, values: Sequence[str]) -> Metric:

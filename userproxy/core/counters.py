@@ -5,14 +5,35 @@ Owns the counter fields and their addition. Knows nothing of Prometheus (`admin.
 
 from __future__ import annotations
 
+import enum
+
 import msgspec
 
 DIAL_BUCKETS: tuple[float, ...] = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 """Upper bounds in seconds of the dial-time histogram; the last bucket of `dial_buckets` is everything above."""
 
 
+class Loss(enum.IntEnum):
+    """Why a datagram was not passed on; indexes `datagrams_lost`."""
+
+    NO_ENDPOINT = 0
+    REFUSED = 1
+    """an endpoint answered with ICMP port unreachable, and no other could be asked"""
+    UNREACHABLE = 2
+    BUFFER = 3
+    """a socket buffer was full"""
+    TOO_LONG = 4
+    NO_SOCKET = 5
+    """descriptors or port numbers ran out"""
+    OTHER = 6
+
+
 class PortCounters(msgspec.Struct):
-    """Counters of one Service port on one family. All but `active` and `ejected` only grow."""
+    """Counters of one Service port on one family. All but `active` and `ejected` only grow.
+
+    A flow of a UDP port counts as a connection: `accepted` when it begins, `carried` when it is first answered, `retries` when
+    it moves to another endpoint because one failed.
+    """
 
     accepted: int = 0
     """connections taken from the kernel"""
@@ -44,6 +65,15 @@ class PortCounters(msgspec.Struct):
     """sum of the times of successful dials"""
     dial_buckets: list[int] = msgspec.field(default_factory=lambda: [0] * (len(DIAL_BUCKETS) + 1))
     """successful dials by time, not cumulative"""
+
+    datagrams_received: int = 0
+    """datagrams from clients"""
+    datagrams_sent: int = 0
+    """datagrams from endpoints that were passed to clients"""
+    datagrams_lost: list[int] = msgspec.field(default_factory=lambda: [0] * len(Loss))
+    """datagrams that were not passed on, by `Loss`"""
+    flows_evicted: int = 0
+    """flows that ended before their time because a new one needed the room"""
 
     def add(self, other: PortCounters) -> None:
         """Add the counts of `other` (of another worker, say) to these."""

@@ -38,7 +38,7 @@ from userproxy.model import (
     ServicePort,
 )
 
-SERVED_PROTOCOLS = frozenset({"TCP"})
+SERVED_PROTOCOLS = frozenset({"TCP", "UDP"})
 
 
 class Serving(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -52,6 +52,8 @@ class Serving(msgspec.Struct, frozen=True, gc=False, array_like=True):
     routes: tuple[Route, ...]
     """one for each scope in use, that of the ClusterIP first"""
     options: PortOptions = DEFAULT_OPTIONS
+    lasting: tuple[Address, ...] = ()
+    """endpoints outside both sets that keep the UDP flows they have: they serve, policies and hints notwithstanding"""
 
     @property
     def verdict(self) -> Verdict:
@@ -250,7 +252,12 @@ class _Draft:
         local = _addresses(local_set(port.endpoints, host.node)) if needs_local_set(port) else ()
         no_endpoints = port.no_endpoints or settings.no_endpoints
         found = routes(port, host, settings.pod_networks, no_endpoints, cluster, local)
-        return Serving(port.key, cluster, local, found, port.options)
+        lasting: tuple[Address, ...] = ()
+        if port.key.name.protocol == "UDP":
+            # Row 1.11.3: a flow stays with its endpoint as long as that serves.
+            serving = _addresses(endpoint for endpoint in port.endpoints if endpoint.serving)
+            lasting = tuple(sorted({*serving}.difference(cluster, local)))
+        return Serving(port.key, cluster, local, found, port.options, lasting)
 
     def _granted(
         self, key: PortKey, listeners: Iterable[tuple[ListenerSpec, tuple[Frontend, ...]]]

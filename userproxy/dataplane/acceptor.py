@@ -28,6 +28,9 @@ from userproxy.dataplane.draining import Drains
 from userproxy.dataplane.flow_recorder import FlowRecorder
 from userproxy.dataplane.reactor import Countdown, Reactor
 from userproxy.dataplane.sockets import SocketSettings, original_destination, reset_on_close
+from userproxy.dataplane.udp import DatagramListener
+from userproxy.dataplane.udp_flows import UdpFlows
+from userproxy.dataplane.udp_sockets import DEFAULT_UDP, UdpSettings
 from userproxy.model import Address, ListenerSpec, PortKey
 
 log = logging.getLogger(__name__)
@@ -52,7 +55,9 @@ class Port:
         "balancing",
         "counters",
         "drain_seconds",
+        "generation",
         "key",
+        "lasting",
         "limit",
         "listeners",
         "local",
@@ -82,6 +87,10 @@ class Port:
         self.listeners: list[Listener] = []
         self.parked: list[Listener] = []
         """listeners that rest until a connection of this port ends"""
+        self.lasting: frozenset[Address] = frozenset()
+        """endpoints that keep the UDP flows they have"""
+        self.generation = 0
+        """how often the endpoints were replaced"""
 
     def full(self) -> bool:
         """Whether no further connection may be taken."""
@@ -173,15 +182,17 @@ class Acceptor:
         max_connections: int,
         flow_records: int = 0,
         affinity: AffinityRecords | None = None,
+        udp: UdpSettings = DEFAULT_UDP,
     ) -> None:
         self.reactor = reactor
         self.sockets = sockets
         self.max_connections = max_connections
         self.ports: dict[PortKey, Port] = {}
-        self.listeners: dict[ListenerSpec, Listener] = {}
+        self.listeners: dict[ListenerSpec, Listener | DatagramListener] = {}
         self.connections: set[Connection] = set()
         self.flows = FlowRecorder(flow_records)
         self._affinity = affinity or AffinityRecords()
+        self.udp_flows = UdpFlows(reactor, udp, self._mark)
         self.paused = 0
         """how often a listener had to rest because descriptors or connections ran out"""
         self._parked: list[Listener] = []
@@ -206,6 +217,8 @@ class Acceptor:
                 port.routes = routes
                 for listener in port.listeners:
                     listener.follow_route()
+            port.lasting = frozenset((*serving.cluster, *serving.local, *serving.lasting))
+            port.generation += 1
             port.limit = serving.options.max_connections
             port.proxy_protocol = serving.options.proxy_protocol
             self._admit(port)
@@ -217,7 +230,7 @@ class Acceptor:
         def in_use() -> Iterable[Address]:
             return [
                 one.endpoint for one in self.connections if one.port is port and one.server and one.endpoint
-            ]
+            ] + self.udp_flows.endpoints_of(port)
 
         replaced = balancing.update(serving.cluster, serving.local, options, start, in_use)
         port.balancer, port.local = balancing.cluster, balancing.local
@@ -249,10 +262,15 @@ class Acceptor:
         return [(port.key, port.counters) for port in taken]
 
     def listen(self, spec: ListenerSpec, sock: socket.socket) -> None:
-        """Take connections from `sock` for the Service port of `spec`."""
+        """Take connections or datagrams from `sock` for the Service port of `spec`."""
         port = self.ports[spec.key]
-        listener = self.listeners[spec] = Listener(self, spec, sock, port)
-        port.listeners.append(listener)
+        listener: Listener | DatagramListener
+        if spec.is_udp:
+            listener = DatagramListener(self.udp_flows, spec, sock, port)
+        else:
+            listener = Listener(self, spec, sock, port)
+            port.listeners.append(listener)
+        self.listeners[spec] = listener
         listener.register()
 
     def unlisten(self, spec: ListenerSpec) -> socket.socket | None:
@@ -261,10 +279,11 @@ class Acceptor:
         if listener is None:
             return None
         listener.unregister()
-        for parked in (self._parked, listener.port.parked, listener.port.listeners):
-            if listener in parked:
-                parked.remove(listener)
-        self._resting.discard(listener)
+        if isinstance(listener, Listener):
+            for parked in (self._parked, listener.port.parked, listener.port.listeners):
+                if listener in parked:
+                    parked.remove(listener)
+            self._resting.discard(listener)
         return listener.sock
 
     def accepted(self, listener: Listener, sock: _socket.socket, fd: int, peer: Address) -> None:
@@ -331,6 +350,10 @@ class Acceptor:
         """End every connection with a reset."""
         for connection in tuple(self.connections):
             connection.reset("this proxy stopped")
+
+    def _mark(self, port: Port) -> None:
+        """Something began at `port`: its counters are to be reported."""
+        self._changed[port] = True
 
     def _admit(self, port: Port) -> None:
         """Wake the listeners of `port` when its limit allows."""

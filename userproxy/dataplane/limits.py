@@ -1,14 +1,22 @@
-"""How many connections a process may hold: the descriptor limit, raised as far as it may be.
+"""How many connections and flows a process may hold: the descriptor limit, raised as far as it may be.
 
-Owns the limit and what is kept back from it. What happens at the limit is `dataplane.acceptor`'s business.
+Owns the limits and what is kept back from them. What happens at a limit is the business of `dataplane.acceptor` and
+`dataplane.udp_flows`.
 """
 
 from __future__ import annotations
 
 import resource
 
+from msgspec import structs
+
+from userproxy.dataplane.ports import local_port_range
+from userproxy.dataplane.udp_sockets import UdpSettings
+
 RESERVED_DESCRIPTORS = 256
 """Kept for the API server's connections, the admin servers and rule programs."""
+MAX_FLOWS = 32768
+"""UDP flows of one worker, whatever the machine allows: at 2 KiB of kernel memory each."""
 
 
 def descriptor_limit() -> int:
@@ -21,3 +29,16 @@ def descriptor_limit() -> int:
 def connections_under(hard: int) -> int:
     """Return how many connections fit under a descriptor limit; each takes two descriptors."""
     return max(16, (hard - RESERVED_DESCRIPTORS) // 2)
+
+
+def with_flow_limit(udp: UdpSettings, connections: int, workers: int) -> UdpSettings:
+    """Return `udp` with a limit on flows, for one of `workers` processes that may have so many connections.
+
+    A flow has one descriptor where a connection has two, and a port number that no other UDP socket of the host can have:
+    half of net.ipv4.ip_local_port_range is left to others.
+    """
+    if udp.max_flows:
+        return udp
+    low, high = local_port_range()
+    fitting = min(MAX_FLOWS, connections // 2, (high - low + 1) // 2 // workers)
+    return structs.replace(udp, max_flows=max(16, fitting))

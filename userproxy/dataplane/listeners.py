@@ -1,7 +1,7 @@
 """Listening sockets: opened, silenced, refused and closed as the plan says.
 
 Owns the sockets themselves. They live in the control process, so that a worker that dies takes no listener with it. Accepting
-from them is `dataplane.acceptor`'s work.
+from them is `dataplane.acceptor`'s work. Those for datagrams are each a group, which `dataplane.udp_group` owns.
 
 While no endpoint is usable: `drop` attaches a socket filter that discards every packet, so a waiting client connects when the
 filter goes; `reject` stops listening while the port stays bound, so the kernel answers RST and nobody else gets the port.
@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import msgspec
 
@@ -27,8 +28,11 @@ from userproxy.dataplane.sockets import (
     listen_error,
     unfilter_packets,
 )
+from userproxy.dataplane.udp_group import DatagramGroup
 from userproxy.errors import ListenError
 from userproxy.model import Address, Family, ListenerSpec, PortKey, Scope
+
+T = TypeVar("T")
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -41,33 +45,29 @@ class Opened(msgspec.Struct, frozen=True):
 class Listeners:
     """The open listening sockets and the verdict each of them shows to clients."""
 
-    def __init__(self, settings: SocketSettings) -> None:
+    def __init__(self, settings: SocketSettings, workers: int = 1) -> None:
         self._settings = settings
+        self._workers = workers
         self._numbers = PortNumbers(*local_port_range())
         self._routes: dict[PortKey, tuple[Route, ...]] = {}
         self._of_port: dict[PortKey, set[ListenerSpec]] = {}
         self.sockets: dict[ListenerSpec, socket.socket] = {}
+        self._groups: dict[ListenerSpec, DatagramGroup] = {}
+        self._unsettled: set[ListenerSpec] = set()
 
     def open(self, spec: ListenerSpec) -> Address:
         """Open the socket of `spec` with the verdict of its Service port; returns where it listens.
 
         Raises ListenError.
         """
-        sock = self._bind(spec)
         try:
-            _show(sock, spec.key.family, None, self.route(spec))
-        except OSError as error:
-            sock.close()
-            raise listen_error(f"Service port {spec.key}", spec.address, spec.port, error) from error
+            address = self._open_group(spec) if spec.is_udp else self._open_socket(spec)
         except ValueError as error:
-            sock.close()
             raise ListenError(
                 f"Service port {spec.key}: too many source ranges: {error}; merge some of loadBalancerSourceRanges"
             ) from error
-        self.sockets[spec] = sock
         self._of_port.setdefault(spec.key, set()).add(spec)
-        host, port = sock.getsockname()[:2]
-        return host, port
+        return address
 
     def open_all(self, specs: Iterable[ListenerSpec]) -> Opened:
         """Open the sockets of `specs`; those that fail are reported, not raised."""
@@ -95,9 +95,10 @@ class Listeners:
 
     def close(self, spec: ListenerSpec) -> None:
         """Close the socket of `spec`."""
-        sock = self.sockets.pop(spec, None)
-        if sock is not None:
-            sock.close()
+        opened = self.sockets.pop(spec, None) or self._groups.pop(spec, None)
+        if opened is not None:
+            opened.close()
+            self._unsettled.discard(spec)
             self._of_port[spec.key].discard(spec)
 
     def forget(self, keys: Iterable[PortKey]) -> None:
@@ -106,10 +107,23 @@ class Listeners:
             self._routes.pop(key, None)
             self._of_port.pop(key, None)
 
-    def close_all(self) -> None:
-        """Close every socket."""
+    def close_streams(self) -> None:
+        """Close every socket that takes connections; datagrams go on."""
         for spec in tuple(self.sockets):
             self.close(spec)
+
+    def close_all(self) -> None:
+        """Close every socket."""
+        for spec in (*self.sockets, *self._groups):
+            self.close(spec)
+
+    def settle(self) -> None:
+        """Refuse datagrams where that had to wait until capture made an address local."""
+        self._unsettled = {spec for spec in self._unsettled if not self._groups[spec].settle()}
+
+    def socket_of(self, spec: ListenerSpec, worker: int = 0) -> socket.socket:
+        """Return the socket from which `worker` takes what comes to a listener that refuses nobody."""
+        return self._groups[spec].sockets[worker] if spec.is_udp else self.sockets[spec]
 
     def route(self, spec: ListenerSpec) -> Route:
         """Return what clients of a listener meet now; without a route of its scope they are refused."""
@@ -130,13 +144,46 @@ class Listeners:
         before = {spec: self.route(spec) for spec in specs}
         self._routes[key] = routes
         for spec in specs:
-            _show(self.sockets[spec], key.family, before[spec], self.route(spec))
+            if before[spec] == self.route(spec):
+                continue
+            if spec.is_udp:
+                self._show_group(spec)
+            else:
+                _show(self.sockets[spec], key.family, before[spec], self.route(spec))
 
-    def _bind(self, spec: ListenerSpec) -> socket.socket:
+    def _show_group(self, spec: ListenerSpec) -> None:
+        group = self._groups[spec]
+        group.show(self.route(spec))
+        if not group.settle():
+            self._unsettled.add(spec)
+
+    def _open_group(self, spec: ListenerSpec) -> Address:
+        route = self.route(spec)
+        group = self._bind(spec, lambda port: DatagramGroup(spec.address, port, self._workers, route))
+        self._groups[spec] = group
+        if not group.settle():
+            self._unsettled.add(spec)
+        return group.address
+
+    def _open_socket(self, spec: ListenerSpec) -> Address:
+        sock = self._bind(spec, lambda port: bound_socket(spec.address, port, self._settings))
+        try:
+            _show(sock, spec.key.family, None, self.route(spec))
+        except OSError as error:
+            sock.close()
+            raise listen_error(f"Service port {spec.key}", spec.address, spec.port, error) from error
+        except ValueError:
+            sock.close()
+            raise
+        self.sockets[spec] = sock
+        host, port = sock.getsockname()[:2]
+        return host, port
+
+    def _bind(self, spec: ListenerSpec, bind: Callable[[int], T]) -> T:
         what = f"Service port {spec.key}"
         for port in [spec.port] if spec.port else self._numbers.candidates():
             try:
-                return bound_socket(spec.address, port, self._settings)
+                return bind(port)
             except OSError as error:
                 if spec.port or error.errno != errno.EADDRINUSE:
                     raise listen_error(what, spec.address, port, error) from error

@@ -19,10 +19,11 @@ from userproxy.core.flows import Flow
 from userproxy.core.plan import Serving
 from userproxy.core.policy import Verdict
 from userproxy.dataplane.acceptor import Acceptor
-from userproxy.dataplane.limits import descriptor_limit
+from userproxy.dataplane.limits import descriptor_limit, with_flow_limit
 from userproxy.dataplane.listeners import Listeners, Opened
 from userproxy.dataplane.reactor import Reactor
 from userproxy.dataplane.sockets import SocketSettings
+from userproxy.dataplane.udp_sockets import UdpSettings
 from userproxy.model import ListenerSpec, PortKey
 
 FOLLOW_SECONDS = 0.25
@@ -44,6 +45,7 @@ class PlaneSettings(msgspec.Struct, frozen=True):
     """records of ended connections that each worker keeps; 0: none"""
     affinity_clients: int = MAX_CLIENTS
     """clients remembered for session affinity, over all Service ports, in each process"""
+    udp: UdpSettings = UdpSettings()
 
 
 class LocalPlane:
@@ -60,6 +62,7 @@ class LocalPlane:
             limit,
             settings.flow_records,
             AffinityRecords(settings.affinity_clients),
+            with_flow_limit(settings.udp, limit, 1),
         )
         self._deliver: Deliver | None = None
 
@@ -76,10 +79,10 @@ class LocalPlane:
 
     async def open(self, specs: Sequence[ListenerSpec], servings: Sequence[Serving]) -> Opened:
         """Take over endpoints and verdicts, and open listeners; those that fail are reported, not raised."""
-        self._listeners.silence(servings)
         for serving in servings:
             for spec in self._listeners.refused(serving):
                 self._acceptor.unlisten(spec)
+        self._listeners.silence(servings)
         self._acceptor.serve(servings)
         self._listeners.admit(servings)
         opened = self._listeners.open_all(specs)
@@ -92,6 +95,7 @@ class LocalPlane:
         for spec in specs:
             self._acceptor.unlisten(spec)
             self._listeners.close(spec)
+        self._listeners.settle()
         self._listeners.forget(keys)
         self._acceptor.forget(keys)
 
@@ -126,11 +130,15 @@ class LocalPlane:
         self._acceptor.flows.following = deliver is not None
 
     async def drain(self, seconds: float) -> int:
-        """Accept nothing new and wait up to `seconds` for open connections; returns how many were cut off."""
+        """Accept nothing new and wait up to `seconds` for open connections; returns how many were cut off.
+
+        Datagrams are passed on until `stop`: there is nothing to wait for, and a question can be answered to the end.
+        """
         for spec in tuple(self._acceptor.listeners):
-            self._acceptor.unlisten(spec)
+            if not spec.is_udp:
+                self._acceptor.unlisten(spec)
         # New clients are refused at once instead of waiting in a queue that nobody will look at.
-        self._listeners.close_all()
+        self._listeners.close_streams()
         idle = asyncio.Event()
         self._acceptor.when_idle(idle.set)
         with contextlib.suppress(TimeoutError):
@@ -152,4 +160,4 @@ class LocalPlane:
         for spec in self._listeners.of(key):
             refused = self._listeners.route(spec).verdict is Verdict.REJECT
             if spec not in self._acceptor.listeners and not refused:
-                self._acceptor.listen(spec, self._listeners.sockets[spec])
+                self._acceptor.listen(spec, self._listeners.socket_of(spec))

@@ -63,7 +63,7 @@ class WorkerPool:
     def __init__(self, settings: PlaneSettings, workers: int) -> None:
         self._settings = settings
         self._count = workers
-        self._listeners = Listeners(settings.sockets)
+        self._listeners = Listeners(settings.sockets, workers)
         self._servings: dict[PortKey, Serving] = {}
         self._accepting: set[ListenerSpec] = set()
         self.affinity = AffinityRecords(settings.affinity_clients)
@@ -123,6 +123,7 @@ class WorkerPool:
             await self._confirmed()
         for spec in specs:
             self._listeners.close(spec)
+        self._listeners.settle()
         self._listeners.forget(keys)
         for key in keys:
             self._servings.pop(key, None)
@@ -167,9 +168,12 @@ class WorkerPool:
         self._deliver = deliver
 
     async def drain(self, seconds: float) -> int:
-        """Accept nothing new and wait up to `seconds` for open connections; returns how many were cut off."""
-        self._unlisten(tuple(self._accepting))
-        self._listeners.close_all()
+        """Accept nothing new and wait up to `seconds` for open connections; returns how many were cut off.
+
+        Datagrams are passed on until `stop`.
+        """
+        self._unlisten([spec for spec in self._accepting if not spec.is_udp])
+        self._listeners.close_streams()
         await self._confirmed()
         deadline = time.monotonic() + seconds
         while self.connections and time.monotonic() < deadline:  # noqa: ASYNC110 - workers report, nothing to await
@@ -196,6 +200,7 @@ class WorkerPool:
                 settings.max_connections,
                 settings.flow_records,
                 settings.affinity_clients,
+                settings.udp,
             )
         )
         if self._deliver is not None:
@@ -275,7 +280,7 @@ class WorkerPool:
     def _tell_listeners(self, link: WorkerLink, specs: Sequence[ListenerSpec]) -> None:
         for start in range(0, len(specs), MAX_DESCRIPTORS):
             part = tuple(specs[start : start + MAX_DESCRIPTORS])
-            link.send(Listen(part), [self._listeners.sockets[spec].fileno() for spec in part])
+            link.send(Listen(part), [self._listeners.socket_of(spec, link.index).fileno() for spec in part])
 
     def _unlisten(self, specs: Sequence[ListenerSpec]) -> None:
         self._accepting.difference_update(specs)

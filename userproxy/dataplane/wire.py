@@ -21,6 +21,7 @@ from userproxy.core.counters import PortCounters
 from userproxy.core.flows import Flow
 from userproxy.core.plan import Serving
 from userproxy.dataplane.sockets import SocketSettings
+from userproxy.dataplane.udp_sockets import UdpSettings
 from userproxy.model import ListenerSpec, PortKey
 
 MAX_DESCRIPTORS = 200
@@ -42,6 +43,7 @@ class Setup(msgspec.Struct, tag=True, frozen=True):
     """records of ended connections that a worker keeps; 0: none"""
     affinity_clients: int = MAX_CLIENTS
     """clients remembered for session affinity"""
+    udp: UdpSettings = UdpSettings()
 
 
 class Serve(msgspec.Struct, tag=True, frozen=True):
@@ -51,7 +53,7 @@ class Serve(msgspec.Struct, tag=True, frozen=True):
 
 
 class Listen(msgspec.Struct, tag=True, frozen=True):
-    """Take connections from listening sockets; as many descriptors as specifications come with the message."""
+    """Take connections or datagrams from listening sockets; as many descriptors as specifications come with the message."""
 
     specs: tuple[ListenerSpec, ...]
 

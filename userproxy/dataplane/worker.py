@@ -18,7 +18,7 @@ from msgspec import structs
 from userproxy.core.affinity import AffinityRecords
 from userproxy.core.plan import Serving
 from userproxy.dataplane.acceptor import Acceptor
-from userproxy.dataplane.limits import descriptor_limit
+from userproxy.dataplane.limits import descriptor_limit, with_flow_limit
 from userproxy.dataplane.privileges import drop_privileges
 from userproxy.dataplane.reactor import Reactor
 from userproxy.dataplane.wire import (
@@ -145,6 +145,7 @@ class Worker:
             limit,
             setup.flow_records,
             self._affinity,
+            with_flow_limit(setup.udp, limit, setup.workers),
         )
         gc.collect()
         gc.freeze()

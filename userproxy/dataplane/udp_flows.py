@@ -1,0 +1,159 @@
+"""The flows of one worker: how long they live, and how many there may be.
+
+Owns idle times and the limit. Two queues in the order of last use, as conntrack has two timeouts: streams, and flows without
+answers or younger than two seconds. What a flow does with datagrams is `dataplane.udp_flow`'s work.
+"""
+
+from __future__ import annotations
+
+import _socket
+import errno
+import select
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+from userproxy.dataplane.reactor import TICK, Reactor
+from userproxy.dataplane.udp_sockets import UdpSettings, connected
+from userproxy.model import Address
+
+if TYPE_CHECKING:
+    from userproxy.dataplane.acceptor import Port
+    from userproxy.dataplane.udp_flow import UdpFlow
+
+IdleQueue: TypeAlias = "OrderedDict[UdpFlow, None]"
+
+STREAM_AGE = 2.0
+"""A flow that is answered after so many seconds is a stream (nf_conntrack_proto_udp.c: "Still active after two seconds")."""
+LOOK_SECONDS = 1.0
+"""Between two looks for idle flows, at most."""
+NO_SOCKET = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL})
+"""No descriptor, or no port number, is left for a flow."""
+
+
+class UdpFlows:
+    """All flows of one worker. `begun` is to hear of the Service port of each new client."""
+
+    def __init__(self, reactor: Reactor, settings: UdpSettings, begun: Callable[[Port], None]) -> None:
+        self.reactor = reactor
+        self.limit = settings.max_flows
+        self.short: IdleQueue = OrderedDict()
+        self.streams: IdleQueue = OrderedDict()
+        self.begun = begun
+        self._timeouts = ((self.short, settings.timeout), (self.streams, settings.stream_timeout))
+        look = min(LOOK_SECONDS, settings.timeout / 4, settings.stream_timeout / 4)
+        self._looks = reactor.deadlines(max(look, TICK), UdpFlows._expire)
+
+    def __len__(self) -> int:
+        return len(self.short) + len(self.streams)
+
+    def connect(self, endpoint: Address) -> _socket.socket:
+        """Return a socket for a new flow, at the cost of an old one when there is no room.
+
+        Raises OSError: one of NO_SOCKET, or what speaks against the endpoint.
+        """
+        if len(self) >= self.limit:
+            self._evict()
+        while True:
+            try:
+                return connected(endpoint)
+            except OSError as error:
+                # connect() of a datagram socket says EAGAIN when it finds no port number (inet_autobind).
+                code = errno.EADDRNOTAVAIL if error.errno == errno.EAGAIN else error.errno
+                if code not in NO_SOCKET:
+                    raise
+                if not len(self):
+                    raise OSError(code, "no socket for a flow") from error
+                # Its descriptor and port are needed now and not after the batch.
+                self._evict().close()
+
+    def add(self, flow: UdpFlow) -> None:
+        """Begin to pass on the answers of `flow`, and to count its idle time."""
+        self.short[flow] = None
+        flow.listener.by_client[flow.client] = flow
+        port = flow.listener.port
+        port.counters.active += 1
+        if port.outcomes is not None:
+            port.outcomes.opened(flow.endpoint)
+        self.reactor.targets[flow.fd] = flow
+        self.reactor.epoll.register(flow.fd, select.EPOLLIN)
+        if not len(self._looks):
+            self._looks.add(self)
+
+    def heard(self, flow: UdpFlow) -> None:
+        """An answer came: start the idle time anew, and tell a stream from a question with its answer."""
+        if flow.left:
+            return
+        now = self.reactor.now
+        flow.last = now
+        if not flow.answered:
+            flow.answered = True
+            flow.kept = None
+            flow.tried = ()
+            port = flow.listener.port
+            port.counters.carried += 1
+            if port.outcomes is not None:
+                port.outcomes.reached(flow.endpoint)
+        if flow.queue is self.short and now - flow.begun >= STREAM_AGE:
+            del self.short[flow]
+            flow.queue = self.streams
+            self.streams[flow] = None
+        else:
+            flow.queue.move_to_end(flow)
+
+    def leave(self, flow: UdpFlow) -> None:
+        """The client's next datagrams take another endpoint; answers of this one are passed on until it is idle."""
+        flow.left = True
+        flow.kept = None
+        flow.listener.leaving.add(flow)
+        flow.listener.by_client.pop(flow.client, None)
+        if flow.queue is self.streams:
+            del self.streams[flow]
+            flow.queue = self.short
+            self.short[flow] = None
+            flow.last = self.reactor.now
+
+    def end(self, flow: UdpFlow) -> None:
+        """End a flow."""
+        if flow.closed:
+            return
+        flow.closed = True
+        listener = flow.listener
+        del flow.queue[flow]
+        if flow.left:
+            listener.leaving.discard(flow)
+        else:
+            del listener.by_client[flow.client]
+        port = listener.port
+        port.counters.active -= 1
+        if port.outcomes is not None:
+            port.outcomes.closed(flow.endpoint)
+        self.reactor.targets.pop(flow.fd, None)
+        self.reactor.close_later(flow.sock)
+
+    def endpoints_of(self, port: Port) -> list[Address]:
+        """Return the endpoint of each flow of a Service port."""
+        return [
+            flow.endpoint
+            for queue in (self.short, self.streams)
+            for flow in queue
+            if flow.listener.port is port
+        ]
+
+    def _evict(self) -> _socket.socket:
+        """End the flow that was not used for the longest time, streams last (as conntrack's early drop spares them)."""
+        flow = next(iter(self.short or self.streams))
+        flow.listener.port.counters.flows_evicted += 1
+        self.end(flow)
+        return flow.sock
+
+    def _expire(self) -> None:
+        now = self.reactor.now
+        for queue, seconds in self._timeouts:
+            while queue:
+                flow = next(iter(queue))
+                if flow.last + seconds > now:
+                    break
+                self.end(flow)
+        if len(self):
+            self._looks.add(self)
