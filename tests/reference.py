@@ -9,13 +9,14 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from userproxy.admin.exporter import METRICS
+from userproxy.admin.metric_table import METRICS
 from userproxy.cli.options import STANDALONE_DEFAULTS
-from userproxy.config import Config, flag
+from userproxy.config import Config
 from userproxy.configfile import kube_proxy_fields, own_fields
 from userproxy.configfile.kube_proxy_flags import FIELD_OF_FLAG, OWN, REFUSED
 from userproxy.core.annotations import KNOWN
 from userproxy.core.findings import CHECKS, anchor
+from userproxy.setting import flag
 
 ENDPOINTS = {
     "`--healthz-bind-address` `/healthz`": "200 while changes are applied in time and the Node "

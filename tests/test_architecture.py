@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"model", "errors", "logs"}),
+    frozenset({"model", "errors", "logs", "setting"}),
     frozenset({"core", "files"}),
     frozenset({"kube", "capture", "dataplane", "admin", "standalone"}),
     frozenset({"reconcile", "config"}),

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from userproxy.config import Config, flag, parse_seconds, settings_of
+from userproxy.config import Config, settings_of
 from userproxy.errors import UsageError
 
 
@@ -15,20 +15,6 @@ def test_defaults_are_valid() -> None:
     assert Config().data_path is None
     assert str(Config(data_dir="x/y").data_path) == "x/y"
     assert str(Config(manifests="x/y").manifests_path) == "x/y"
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("90", 90), ("1.5", 1.5), ("250ms", 0.25), ("5m", 300), ("2h", 7200), ("1h30m", 5400), ("1.5s", 1.5)],
-)
-def test_durations(text: str, seconds: float) -> None:
-    assert parse_seconds(text) == pytest.approx(seconds)
-
-
-@pytest.mark.parametrize("text", ["", "x", "-5", "5 m", "5d", "m", "1h30"])
-def test_what_is_no_duration(text: str) -> None:
-    with pytest.raises(ValueError):
-        parse_seconds(text)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +31,9 @@ def test_what_is_no_duration(text: str) -> None:
         ({"max_connections": -1}, "--max-connections"),
         ({"half_close_timeout": 0}, "--half-close-timeout: must be more than 0"),
         ({"tcp_keepalive": -1}, "--tcp-keepalive"),
+        ({"udp_timeout": 0}, "--udp-timeout: must be more than 0"),
+        ({"udp_stream_timeout": 0}, "--udp-stream-timeout: must be more than 0"),
+        ({"udp_max_flows": -1}, "--udp-max-flows"),
     ],
 )
 def test_wrong_values_are_told_in_one_line(values: dict[str, object], says: str) -> None:
@@ -61,10 +50,10 @@ def test_every_field_is_documented_and_belongs_to_a_command() -> None:
 
 
 def test_flags() -> None:
-    assert flag("half_close_timeout") == "--half-close-timeout"
     assert [field.name for field in settings_of("cleanup")] == [
         "config",
         "proxy_address",
         "proxy_address_ipv6",
         "log_level",
+        "log_format",
     ]

@@ -1,7 +1,7 @@
 """Every setting of userproxy: one frozen Config with the unit, default and reason of each field.
 
-Owns names, defaults, documentation and checks of settings. `cli` makes flags of the fields (and USERPROXY_* variables), the
-reference page lists them. Touches nothing: no file, no socket, no environment.
+Owns names, defaults, documentation and checks of settings; how one is written down is `setting`'s. `cli` makes flags of the
+fields (and USERPROXY_* variables), the reference page lists them. Touches nothing: no file, no socket, no environment.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 from userproxy.core.affinity import MAX_CLIENTS
@@ -19,50 +19,24 @@ from userproxy.core.annotations import METHODS
 from userproxy.core.node_ports import check_node_port_addresses
 from userproxy.errors import UsageError
 from userproxy.model import Balance
-
-T = TypeVar("T")
-
-RUN = frozenset({"run"})
-STANDALONE = frozenset({"standalone"})
-AGENT = RUN | STANDALONE
-CAPTURING = AGENT | {"cleanup"}
-API_CLIENT = RUN | {"endpoints-controller"}
-CHECK = frozenset({"check"})
-ASKING = CHECK | {"observe"}
-"""commands that ask a running agent"""
-EVERY = CAPTURING | API_CLIENT
+from userproxy.setting import (
+    AGENT,
+    API_CLIENT,
+    ASKING,
+    CAPTURING,
+    CHECK,
+    EVERY,
+    RUN,
+    STANDALONE,
+    flag,
+    setting,
+)
 
 CAPTURE_MODES = ("auto", "redirect", "redirect-nft", "redirect-iptables", "route", "loopback", "none")
 LOG_FORMATS = ("text", "json")
 MAX_EVENTS = 100_000
 """Some 60 MB in each process."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
-
-
-def setting(
-    default: T,
-    text: str,
-    *,
-    commands: frozenset[str],
-    choices: tuple[str, ...] = (),
-    metavar: str = "",
-    seconds: bool = False,
-    live: bool = False,
-) -> T:
-    """Return a dataclass field that carries what flags and documentation need.
-
-    `live`: a change in the configuration file takes effect without a restart (`agent` applies it).
-    """
-    metadata = {
-        "text": text,
-        "commands": commands,
-        "choices": choices,
-        "metavar": metavar,
-        "seconds": seconds,
-        "live": live,
-    }
-    field: T = dataclasses.field(default=default, metadata=metadata)
-    return field
 
 
 @dataclass(frozen=True)
@@ -380,21 +354,6 @@ class Config:
 def settings_of(command: str) -> list[dataclasses.Field[Any]]:
     """Return the fields that `command` has a flag for, in the order of Config."""
     return [field for field in dataclasses.fields(Config) if command in field.metadata["commands"]]
-
-
-def flag(name: str) -> str:
-    """Return the flag of a field: `half_close_timeout` is `--half-close-timeout`."""
-    return "--" + name.replace("_", "-")
-
-
-def parse_seconds(text: str) -> float:
-    """Return the seconds that `text` means: `90`, `1.5s`, `250ms`, `5m`, `2h`, `1h30m`. Raises ValueError."""
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return float(text)
-    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-    if not re.fullmatch(r"(\d+(\.\d+)?(ms|s|m|h))+", text):
-        raise ValueError(text)
-    return sum(float(n) * units[unit] for n, _, unit in re.findall(r"(\d+(\.\d+)?)(ms|s|m|h)", text))
 
 
 def _parts(text: str) -> tuple[str, ...]:

@@ -16,8 +16,9 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 import userproxy
 from tests.admin.build import busy_ports, key, sources
-from userproxy.admin.exporter import METRICS, Exporter, read_process
+from userproxy.admin.exporter import Exporter, read_process
 from userproxy.admin.exposition import Exposition
+from userproxy.admin.metric_table import METRICS
 from userproxy.admin.sources import Sources
 from userproxy.admin.wallclock import WallClock
 from userproxy.core.counters import DIAL_BUCKETS, Loss, PortCounters
@@ -310,12 +311,3 @@ def test_the_table_equals_what_is_exposed() -> None:
 def scraped_name(metric: Metric) -> str:
     """Return the name under which Prometheus keeps a family; OpenMetrics leaves the suffix to the samples."""
     return metric.name + {"counter": "_total", "info": "_info"}.get(metric.type, "")
-
-
-def test_names_follow_the_conventions() -> None:
-    assert len({spec.name for spec in METRICS}) == len(METRICS)
-    for spec in METRICS:
-        assert spec.name.startswith(("userproxy_", "kubeproxy_"))
-        assert spec.name.endswith("_total") == (spec.type == "counter")
-        assert spec.name.endswith("_info") == (spec.type == "info")
-        assert spec.help.endswith(".")

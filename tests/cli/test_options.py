@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from userproxy import __version__
-from userproxy.config import flag, settings_of
+from userproxy.config import settings_of
+from userproxy.setting import flag
 
 COMMANDS = ("run", "standalone", "cleanup", "endpoints-controller", "check")
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from userproxy.config import flag, settings_of
+from userproxy.config import settings_of
 from userproxy.configfile.kube_proxy_fields import FIELDS
 from userproxy.configfile.kube_proxy_flags import BOOLEAN, FIELD_OF_FLAG, OWN, REFUSED, read_flags
 from userproxy.errors import UsageError
+from userproxy.setting import flag
 
 
 def test_flags_name_fields_and_do_not_hide_our_own() -> None:

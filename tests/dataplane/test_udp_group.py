@@ -14,7 +14,6 @@ from tests.dataplane.udp_rig import (
     UdpEndpoint,
     answer_to,
     client,
-    datagram_socket,
     is_silent,
     udp_rig,
 )
@@ -86,21 +85,6 @@ def test_every_change_of_what_clients_meet(family: Family, count: int) -> None:
                 assert refused == 0
     finally:
         group.close()
-
-
-@pytest.mark.parametrize("route", [CARRY, DROP, REJECT])
-@pytest.mark.parametrize("family", Family)
-def test_the_port_is_nobody_elses(family: Family, route: Route) -> None:
-    group = group_on(family, 2, route)
-    try:
-        with datagram_socket(group.address[0]) as other:
-            with pytest.raises(OSError, match="Address already in use"):
-                other.bind(group.address)
-        with pytest.raises(OSError, match="Address already in use"):
-            DatagramGroup(*group.address, 2, CARRY)
-    finally:
-        group.close()
-    DatagramGroup(*group.address, 2, CARRY).close()
 
 
 @pytest.mark.parametrize("family", Family)

@@ -15,8 +15,9 @@ from tests.deploy.rendered import (
     proxy_container,
 )
 from userproxy import __version__
-from userproxy.config import flag, settings_of
+from userproxy.config import settings_of
 from userproxy.kube.cluster import watched_resources
+from userproxy.setting import flag
 
 pytestmark = needs_kubectl
 

@@ -24,7 +24,8 @@ from tests.e2e.agent import DRAIN, HEALTH_PORT, USERPROXY
 from tests.e2e.child import ROOT
 from tests.e2e.cluster import Cluster
 from tests.netns import Namespace, namespace, needs_netns, needs_programs
-from userproxy.config import flag, settings_of
+from userproxy.config import settings_of
+from userproxy.setting import flag
 
 UNITS = {
     "run": DEPLOY / "systemd" / "userproxy.service",

@@ -15,11 +15,12 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from userproxy.config import Config, flag, parse_seconds, settings_of
+from userproxy.config import Config, settings_of
 from userproxy.configfile.kube_proxy_flags import BOOLEAN, FIELD_OF_FLAG, REFUSED, read_flags
 from userproxy.configfile.source import Settings, SettingsSource
 from userproxy.errors import UserproxyError
 from userproxy.logs import set_up
+from userproxy.setting import flag, parse_seconds
 
 log = logging.getLogger(__name__)
 

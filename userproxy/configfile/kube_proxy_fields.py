@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from userproxy.config import Config, parse_seconds
+from userproxy.config import Config
+from userproxy.setting import parse_seconds
 
 API_VERSION = "kubeproxy.config.k8s.io/v1alpha1"
 KIND = "KubeProxyConfiguration"

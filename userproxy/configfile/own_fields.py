@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from userproxy.config import Config, parse_seconds
+from userproxy.config import Config
+from userproxy.setting import parse_seconds
 
 API_VERSION = "userproxy.dev/v1alpha1"
 KIND = "UserproxyConfiguration"
