@@ -17,6 +17,7 @@ PACKAGES = {
     "setpriv": "util-linux",
     "curl": "curl",
     "systemd-analyze": "systemd",
+    "man": "man-db",
     "haproxy": "haproxy",
 }
 

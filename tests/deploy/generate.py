@@ -8,10 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.deploy.chart import LIVE, SCHEMA, live_text, schema_text
+from tests.deploy.man_pages import completions, man_pages
 from tests.deploy.rendered import MANIFEST, manifest_text
 
 GENERATED: dict[Path, Callable[[], str]] = {
     MANIFEST: manifest_text,
+    SCHEMA: schema_text,
+    LIVE: live_text,
+    **man_pages(),
+    **completions(),
 }
 """Each file with what makes its text."""
 

@@ -61,3 +61,21 @@ def proxy_container(items: list[dict[str, Any]]) -> dict[str, Any]:
         if container["name"] == "userproxy"
     ]
     return dict(found)
+
+
+def granted(role: dict[str, Any]) -> set[tuple[str, str, str]]:
+    """Return what a ClusterRole grants: API group, resource, verb."""
+    return {
+        (group, resource, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def settings(items: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the settings in the ConfigMap that the proxy reads, without kind and version; empty when there is none."""
+    files = [item["data"]["config.yaml"] for item in items if "config.yaml" in item.get("data", {})]
+    found = yaml.safe_load(files[0]) if files else {}
+    return {name: value for name, value in found.items() if name not in ("apiVersion", "kind")}

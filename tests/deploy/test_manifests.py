@@ -9,13 +9,16 @@ import pytest
 from tests.deploy.api_schema import complaints
 from tests.deploy.rendered import (
     OVERLAYS,
+    granted,
     needs_kubectl,
     one,
     overlay,
     proxy_container,
+    settings,
 )
 from userproxy import __version__
 from userproxy.config import settings_of
+from userproxy.configfile.documents import read_settings
 from userproxy.kube.cluster import watched_resources
 from userproxy.setting import flag
 
@@ -63,20 +66,13 @@ def test_arguments_are_flags_of_run(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_rights_are_what_the_watches_need_and_no_more(name: str) -> None:
+def test_rights_are_what_the_watches_and_events_need_and_no_more(name: str) -> None:
     """That they are enough is shown by `test_containers`, which runs with nothing else."""
     wanted = {("", "events", "create")}
     for resource in watched_resources("any-node", ""):
         group, _, kind = resource.path.removeprefix("/apis/").removeprefix("/api/").rpartition("/")
         wanted |= {(group.rpartition("/")[0], kind, verb) for verb in ("list", "watch")}
-    granted = {
-        (group, resource, verb)
-        for rule in one(overlay(name), "ClusterRole")["rules"]
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-        for verb in rule["verbs"]
-    }
-    assert granted == wanted
+    assert granted(one(overlay(name), "ClusterRole")) == wanted
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
@@ -126,30 +122,40 @@ def test_capabilities_are_the_few_that_are_needed(name: str, added: list[str], u
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_probes_ask_where_the_proxy_answers(name: str) -> None:
     container = proxy_container(overlay(name))
-    flags = dict(word.split("=", 1) for word in container["args"] if "=" in word)
-    host, _, port = flags.get("--healthz-bind-address", "0.0.0.0:10256").rpartition(":")
+    health = settings(overlay(name)).get("healthzBindAddress", "0.0.0.0:10256")
+    host, _, port = health.rpartition(":")
     probes = {kind: probe["httpGet"] for kind, probe in container.items() if kind.endswith("Probe")}
-    assert {kind: probe["path"] for kind, probe in probes.items()} == (
-        {"startupProbe": "/readyz", "livenessProbe": "/livez"}
-        if name.startswith("sidecar")
-        else {"readinessProbe": "/readyz", "livenessProbe": "/livez"}
-    )
+    first = "startupProbe" if name.startswith("sidecar") else "readinessProbe"
+    paths = {kind: probe["path"] for kind, probe in probes.items()}
+    assert paths == {first: "/readyz", "livenessProbe": "/livez"}
     for probe in probes.values():
         assert str(probe["port"]) == port
         assert probe.get("host", "0.0.0.0") == host
 
 
+@pytest.mark.parametrize("name", ["alongside", "replace"])
+def test_the_settings_are_read_from_where_they_are_mounted(name: str) -> None:
+    items = overlay(name)
+    (text,) = [item["data"]["config.yaml"] for item in items if "config.yaml" in item.get("data", {})]
+    assert read_settings(text, "config.yaml").ignored == []
+    (mount,) = proxy_container(items)["volumeMounts"]
+    (volume,) = one(items, "DaemonSet")["spec"]["template"]["spec"]["volumes"]
+    assert f"--config={mount['mountPath']}/config.yaml" in proxy_container(items)["args"]
+    assert (mount["name"], volume["configMap"]["name"]) == (volume["name"], "userproxy")
+
+
 def test_next_to_kube_proxy_nothing_of_its_is_taken() -> None:
-    args = proxy_container(overlay("alongside"))["args"]
-    assert "--service-proxy-name=userproxy" in args
-    assert not [word for word in args if word.endswith((":10256", ":10249"))]
-    assert len([word for word in args if "-bind-address=" in word]) == 2
+    assert settings(overlay("alongside")) == {
+        "serviceProxyName": "userproxy",
+        "healthzBindAddress": "127.0.0.1:10356",
+        "metricsBindAddress": "127.0.0.1:10349",
+    }
 
 
 def test_instead_of_kube_proxy_the_api_server_has_another_address() -> None:
     items = overlay("replace")
-    config = one(items, "ConfigMap")
     (source,) = proxy_container(items)["envFrom"]
-    assert source["configMapRef"]["name"] == config["metadata"]["name"]
+    name = source["configMapRef"]["name"]
+    (config,) = [item for item in items if item["kind"] == "ConfigMap" and item["metadata"]["name"] == name]
     assert config["data"].keys() == {"KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"}
-    assert not [word for word in proxy_container(items)["args"] if "service-proxy-name" in word]
+    assert settings(items) == {}

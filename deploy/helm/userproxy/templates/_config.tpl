@@ -1,0 +1,34 @@
+{{/* The settings as YAML: those of the mode, and over them those of the values. */}}
+{{- define "userproxy.config" -}}
+{{- $config := dict -}}
+{{- if eq .Values.mode "alongside" -}}
+{{- $config = dict "serviceProxyName" "userproxy" "healthzBindAddress" "127.0.0.1:10356" "metricsBindAddress" "127.0.0.1:10349" -}}
+{{- end -}}
+{{- if .Values.podMonitor.enabled -}}
+{{- $_ := set $config "metricsBindAddress" (ternary "0.0.0.0:10349" "0.0.0.0:10249" (eq .Values.mode "alongside")) -}}
+{{- end -}}
+{{- mergeOverwrite $config .Values.config | toYaml -}}
+{{- end -}}
+
+{{/* Where the health server answers: host and port for a probe. */}}
+{{- define "userproxy.probe" -}}
+{{- $address := default "0.0.0.0:10256" (include "userproxy.config" . | fromYaml).healthzBindAddress -}}
+{{- $host := regexReplaceAll ":[0-9]+$" $address "" | trimPrefix "[" | trimSuffix "]" -}}
+{{- if not (has $host (list "0.0.0.0" "::")) }}
+host: {{ $host | quote }}
+{{- end }}
+port: {{ regexFind "[0-9]+$" $address }}
+{{- end -}}
+
+{{- define "userproxy.metricsPort" -}}
+{{- default "127.0.0.1:10249" (include "userproxy.config" . | fromYaml).metricsBindAddress | regexFind "[0-9]+$" -}}
+{{- end -}}
+
+{{/* A sum of the settings that need a restart. */}}
+{{- define "userproxy.restartSum" -}}
+{{- $config := include "userproxy.config" . | fromYaml -}}
+{{- range splitList "," (include "userproxy.liveSettings" .) -}}
+{{- $_ := unset $config . -}}
+{{- end -}}
+{{- $config | toJson | sha256sum -}}
+{{- end -}}

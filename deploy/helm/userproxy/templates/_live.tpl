@@ -1,0 +1,2 @@
+{{/* Settings whose change restarts nothing. Made by `python3 -m tests.deploy.generate`. */}}
+{{- define "userproxy.liveSettings" -}}clusterCIDR,nodePortAddresses,localhostNodeports,noEndpoints,drainTimeout,keepCapture,logLevel{{- end -}}
