@@ -209,3 +209,48 @@ def test_workers_together_match_one_naive_table(steps: list[tuple[object, ...]],
             for other in workers:
                 for port_key, told in news:
                     other.learn(port_key, told)
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(
+                st.just("connect"),
+                st.integers(0, 2),
+                st.sampled_from(CLIENTS[:2]),
+                st.sets(st.sampled_from([A, B, C]), max_size=2),
+            ),
+            st.tuples(st.just("deliver"), st.integers(0, 2)),
+        ),
+        max_size=40,
+    )
+)
+def test_workers_end_with_the_same_answers_however_late_news_arrive(steps: list[tuple[object, ...]]) -> None:
+    workers = [AffinityRecords(wake=lambda: None) for _ in range(3)]
+    ports = [sticky(records, A, B, C, seconds=1000) for records in workers]
+    late: list[list[tuple[object, object]]] = [[], [], []]
+    """what each worker has not heard yet, in order"""
+
+    def speak(number: int) -> None:
+        for news in workers[number].take_news():
+            for other in {0, 1, 2} - {number}:
+                late[other].append(news)
+
+    def hear(number: int) -> None:
+        workers[number].learn(*late[number].pop(0))  # type: ignore[arg-type]
+        speak(number)
+
+    for now, step in enumerate(steps):
+        number = int(step[1])  # type: ignore[call-overload]
+        if step[0] == "connect":
+            ports[number].pick_other(step[3], str(step[2]), now / 10)  # type: ignore[arg-type]
+            speak(number)
+        elif late[number]:
+            hear(number)
+    while any(late):
+        for number in range(3):
+            if late[number]:
+                hear(number)
+    affinities = [records.port(WEB, 1000) for records in workers]
+    for client in CLIENTS[:2]:
+        assert len({one.find(client, 10.0) for one in affinities}) == 1

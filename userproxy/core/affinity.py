@@ -80,6 +80,9 @@ class Affinity:
             elif (seen, endpoint) > (record.seen, record.endpoint):
                 record.endpoint, record.seen = endpoint, seen
                 self.clients.move_to_end(client)
+            elif endpoint != record.endpoint:
+                # Two workers chose at the same time, and a refresh of ours that nobody was told of is what counts.
+                self._all.tell(self, client, record)
 
     def evict(self, count: int) -> None:
         """Drop the `count` clients that were not seen for the longest time."""
