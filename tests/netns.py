@@ -127,6 +127,7 @@ class Network:
 
     node: Namespace
     pods: list[Namespace] = field(default_factory=list)
+    outside: Namespace | None = None
 
     @property
     def pod(self) -> Namespace:
@@ -155,13 +156,16 @@ def namespace(label: str = "ns") -> Iterator[Namespace]:
 
 
 @contextmanager
-def node_with_pods(*, pods: int = 1, numbered: bool = True, default_route: bool = True) -> Iterator[Network]:
+def node_with_pods(
+    *, pods: int = 1, numbered: bool = True, default_route: bool = True, outside: bool = False
+) -> Iterator[Network]:
     """Make a node with Pods behind veth pairs; the node forwards between them.
 
     `numbered`: the node's ends have addresses, as with bridge-less CNI plugins; False is Calico's way: the node's ends have
     none, Pods have /32 addresses and a default route via 169.254.1.1 with a fixed neighbour entry.
     `default_route`: the node has an uplink with 172.30.77.2/24 and fd77:2::2/64 and default routes over it, where nobody
-    answers; without, it has no route to anything but its Pods.
+    answers; without, it has no route to anything but its Pods. `outside`: the other end of the uplink is a host of its own,
+    with 172.30.77.1 and fd77:2::1 and default routes over the node.
     """
     with ExitStack() as stack:
         node = stack.enter_context(namespace("node"))
@@ -170,6 +174,9 @@ def node_with_pods(*, pods: int = 1, numbered: bool = True, default_route: bool 
         if default_route:
             _add_uplink(node)
         network = Network(node)
+        if outside:
+            network.outside = stack.enter_context(namespace("outside"))
+            _move_outside(node, network.outside)
         for number in range(pods):
             pod = stack.enter_context(namespace(f"pod{number}"))
             network.pods.append(pod)
@@ -220,6 +227,20 @@ def _add_uplink(node: Namespace) -> None:
             "addr add fd77:2::2/64 dev uplink0 nodad",
             "route add default via 172.30.77.1 dev uplink0",
             "route add default via fd77:2::1 dev uplink0",
+        ],
+    )
+
+
+def _move_outside(node: Namespace, outside: Namespace) -> None:
+    _batch(node, [f"link set outside0 netns {outside.name}"])
+    _batch(
+        outside,
+        [
+            "link set outside0 up",
+            "addr add 172.30.77.1/24 dev outside0",
+            "addr add fd77:2::1/64 dev outside0 nodad",
+            "route add default via 172.30.77.2",
+            "route add default via fd77:2::2",
         ],
     )
 

@@ -34,7 +34,7 @@ class Cluster:
 
     def __init__(self, namespace: Namespace) -> None:
         self._server = Child(namespace, "tests.e2e.api_server")
-        self._put("nodes", node(NODE_NAME))
+        self.put("nodes", node(NODE_NAME))
         self.url: str = self._server.ask("url")
 
     def put_service(
@@ -43,12 +43,12 @@ class Cluster:
         """Create or replace a Service of namespace default."""
         item = service(name, ip, ports=[{"port": port, "protocol": "TCP", "targetPort": ENDPOINT_PORT}])
         item["metadata"]["annotations"] = annotations or {}
-        self._put("services", item)
+        self.put("services", item)
 
     def put_slice(self, owner: str, *endpoints: str | Endpoint, port: int = ENDPOINT_PORT) -> None:
         """Create or replace the EndpointSlice of a Service; a plain address is a ready endpoint."""
         entries = [endpoint(one) if isinstance(one, str) else one for one in endpoints]
-        self._put("endpointslices", endpoint_slice(f"{owner}-1", owner, port=port, endpoints=entries))
+        self.put("endpointslices", endpoint_slice(f"{owner}-1", owner, port=port, endpoints=entries))
 
     def delete(self, resource: str, name: str) -> None:
         """Delete an object of namespace default."""
@@ -66,7 +66,8 @@ class Cluster:
         """End the process."""
         self._server.close()
 
-    def _put(self, resource: str, item: dict[str, Any]) -> None:
+    def put(self, resource: str, item: dict[str, Any]) -> None:
+        """Create or replace any object."""
         self._server.ask("put", resource=resource, item=item)
 
 
