@@ -114,7 +114,7 @@ WEB = services(service("web"))
 WEB_UP = slices(endpoint_slice("web-1", "web", "127.0.0.1", ports={"": 9}))
 
 
-async def test_nothing_is_programmed_before_both_lists_are_complete() -> None:
+async def test_row_1_1_8_nothing_is_programmed_before_both_lists_are_complete() -> None:
     async with running() as loop:
         loop.reconciler.feed(WEB)
         await asyncio.sleep(0.1)
@@ -325,7 +325,7 @@ async def test_a_node_port_that_outgoing_connections_may_take_is_warned_of() -> 
         assert "ip_local_reserved_ports=39999" in loop.warned[0][2]
 
 
-async def test_health_checks_are_opened_counted_and_retried(
+async def test_rows_1_9_9_and_1_9_11_health_checks_are_opened_counted_and_retried(
     monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
 ) -> None:
     monkeypatch.setattr(reconcile, "RETRY_SECONDS", (0.05,))
@@ -350,7 +350,7 @@ async def test_health_checks_are_opened_counted_and_retried(
         assert loop.reconciler.running.health_checks == {}
 
 
-async def test_a_new_zone_is_followed() -> None:
+async def test_row_1_4_14_a_new_zone_is_followed() -> None:
     async with running() as loop:
         hinted = [SliceEndpoint("127.0.0.1", zones=("a",)), SliceEndpoint("127.0.0.2", zones=("b",))]
         loop.reconciler.feed(WEB)

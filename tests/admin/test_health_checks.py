@@ -64,7 +64,7 @@ async def test_with_local_endpoints(row: str, unused_tcp_port: int) -> None:
     assert text == json.dumps(wanted, indent="\t")
 
 
-async def test_without_local_endpoints_or_health_it_fails(unused_tcp_port: int) -> None:
+async def test_row_1_9_8_without_local_endpoints_or_health_it_fails(unused_tcp_port: int) -> None:
     healthy = Healthy()
     async with servers(healthy) as made:
         await made.show([check(unused_tcp_port, 0)])
@@ -95,7 +95,7 @@ async def test_a_taken_port_is_named_and_opened_once_it_is_free(unused_tcp_port:
         assert (await ask(unused_tcp_port))[0] == 200
 
 
-async def test_a_check_that_is_gone_answers_no_more(unused_tcp_port: int) -> None:
+async def test_row_1_9_10_a_check_that_is_gone_answers_no_more(unused_tcp_port: int) -> None:
     async with servers() as made:
         await made.show([check(unused_tcp_port, 1)])
         await made.show([])

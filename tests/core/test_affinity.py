@@ -45,7 +45,7 @@ def test_a_client_stays_where_a_retry_took_it() -> None:
     assert one.pick_other([A, B, C], "10.0.0.9", 3.0) is None
 
 
-def test_the_time_runs_from_the_last_new_connection() -> None:
+def test_row_1_5_4_the_time_runs_from_the_last_new_connection() -> None:
     one = sticky(AffinityRecords(), A, B, C, seconds=10)
     other = away(one, "10.0.0.9", now=100)
     assert one.pick("10.0.0.9", 109.9) == other
@@ -53,7 +53,7 @@ def test_the_time_runs_from_the_last_new_connection() -> None:
     assert one.pick("10.0.0.9", 129.8) == SourceHash([A, B, C]).pick("10.0.0.9")
 
 
-def test_both_sets_share_records_and_each_looks_among_its_own() -> None:
+def test_rows_1_5_5_and_1_5_6_both_sets_share_records_and_each_looks_among_its_own() -> None:
     records = AffinityRecords()
     cluster, local = sticky(records, A, B, C), sticky(records, A, B, C)
     local.update([A, B])
@@ -66,7 +66,7 @@ def test_both_sets_share_records_and_each_looks_among_its_own() -> None:
     assert cluster.pick("10.0.0.9", 3) == moved
 
 
-def test_ports_of_one_service_do_not_share() -> None:
+def test_row_1_5_3_ports_of_one_service_do_not_share() -> None:
     records = AffinityRecords()
     web, api = sticky(records, A, B, C), sticky(records, A, B, C, port=API)
     moved = away(web, "10.0.0.9")
@@ -86,7 +86,7 @@ def test_nothing_is_remembered_without_an_endpoint_or_after_forgetting() -> None
     assert sticky(records, A, B, C).pick("10.0.0.9") != moved
 
 
-def test_the_bound_takes_the_oldest_of_the_port_that_has_most() -> None:
+def test_row_1_5_9_the_bound_takes_the_oldest_of_the_port_that_has_most() -> None:
     records = AffinityRecords(limit=10)
     few, many = sticky(records, A, B, port=API), sticky(records, A, B)
     few.pick("10.1.1.1", 0)

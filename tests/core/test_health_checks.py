@@ -26,7 +26,7 @@ def port(label: str, endpoints: list[Endpoint], family: Family = Family.IPV4, **
     )
 
 
-def test_distinct_local_ready_addresses_over_all_ports_are_counted() -> None:
+def test_row_1_9_7_distinct_local_ready_addresses_over_all_ports_are_counted() -> None:
     others = [
         structs.replace(HERE[0], port=81),
         Endpoint("10.1.0.7", 80, node="n2"),
@@ -38,7 +38,7 @@ def test_distinct_local_ready_addresses_over_all_ports_are_counted() -> None:
     )
 
 
-def test_each_family_answers_for_itself_and_everywhere_where_node_ports_do() -> None:
+def test_row_1_9_2_each_family_answers_for_itself_and_everywhere_where_node_ports_do() -> None:
     ports = [port("a", HERE), port("a", [], Family.IPV6)]
     four, six = health_checks(name("web"), ports, HOST, SETTINGS)
     assert (four.endpoints, six.endpoints) == (2, 0)

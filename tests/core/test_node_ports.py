@@ -29,7 +29,9 @@ HOST = Host("n1", node_addresses=("10.0.0.5", "fd00::5", "203.0.113.1"), address
         (("127.0.0.0/8",), False, [], ["fd00::5"]),
     ],
 )
-def test_addresses(wanted: tuple[str, ...], localhost: bool, v4: list[str], v6: list[str]) -> None:
+def test_rows_1_8_1_and_1_8_3_and_1_8_4_addresses(
+    wanted: tuple[str, ...], localhost: bool, v4: list[str], v6: list[str]
+) -> None:
     assert list(node_port_addresses(wanted, HOST, Family.IPV4, localhost=localhost)) == v4
     assert list(node_port_addresses(wanted, HOST, Family.IPV6, localhost=localhost)) == v6
 

@@ -144,7 +144,7 @@ def test_an_endpoint_change_touches_no_listener_and_no_rule() -> None:
     assert (made.open, made.capture, made.release, made.close) == ((), (), (), ())
 
 
-def test_an_unrelated_change_is_an_empty_plan() -> None:
+def test_rows_1_2_14_and_1_3_11_an_unrelated_change_is_an_empty_plan() -> None:
     node = Node()
     node.step(WEB, WEB_UP)
     assert node.step(slices(endpoint_slice("other", "nobody", "10.0.0.7"))).empty

@@ -135,7 +135,7 @@ def test_a_port_listed_twice_counts_once() -> None:
     assert [port.port for port in filled(services(twice)).service_ports(name("web"))] == [80]
 
 
-def test_take_returns_what_was_touched_once() -> None:
+def test_row_1_3_10_take_returns_what_was_touched_once() -> None:
     table = filled(services(service("web"), service("db")))
     assert set(table.take()) == {name("web"), name("db")}
     assert table.take() == {}

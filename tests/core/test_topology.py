@@ -70,7 +70,7 @@ NODED = (at("10.0.0.1", zones=("a",), nodes=("n1",)), at("10.0.0.2", zones=("a",
         ((UNREADY, TERMINATING), "n1", "a", "all", ["10.0.0.4"]),
     ],
     ids=[
-        "zone", "two-zones", "other-zone", "no-zone", "one-unhinted", "node", "node-then-zone", "none", "unready-unhinted",
+        "zone", "two-zones", "other-zone", "1.4.15", "one-unhinted", "node", "node-then-zone", "none", "unready-unhinted",
         "terminating-ignores-topology",
     ],
 )  # fmt: skip

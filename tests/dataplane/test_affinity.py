@@ -8,7 +8,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Sequence
 
-from tests.dataplane.rig import KEY, answering, connect, endpoint, receive, serving, until
+from tests.dataplane.rig import KEY, answering, connect, endpoint, receive, rig, serving, until
 from userproxy.dataplane.plane import PlaneSettings
 from userproxy.dataplane.pool import WorkerPool
 from userproxy.model import Address, ListenerSpec
@@ -90,3 +90,23 @@ async def test_a_client_keeps_its_endpoint_whichever_worker_takes_it() -> None:
         await until(lambda: all(record.endpoint != a for record in affinity.clients.values()))
         await proxy.serve([a, b, c])
         assert await proxy.ask_from_both() == moved
+
+
+async def test_row_1_5_7_affinity_is_switched_on_and_off_and_open_connections_stay() -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        a, b = [await stack.enter_async_context(endpoint(answering(name))) for name in (b"a", b"b")]
+        made = await stack.enter_async_context(rig(a, b))
+
+        async def ask() -> bytes:
+            with await made.connect() as sock:
+                sock.shutdown(1)
+                return await receive(sock)
+
+        with await made.connect() as held:
+            await until(lambda: made.counters.carried == 1)
+            await made.serve([a, b], affinity_seconds=SECONDS)
+            assert len({await ask() for _ in range(6)}) == 1
+            await made.serve([a, b])
+            assert {await ask() for _ in range(6)} == {b"a", b"b"}
+            held.shutdown(1)
+            assert await receive(held) in (b"a", b"b")

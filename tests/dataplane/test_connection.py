@@ -25,7 +25,7 @@ from tests.dataplane.rig import (
 )
 
 
-async def test_round_robin_is_exact() -> None:
+async def test_row_1_4_17_round_robin_is_exact() -> None:
     async with contextlib.AsyncExitStack() as stack:
         names = (b"a", b"b", b"c")
         addresses = [await stack.enter_async_context(endpoint(named(name))) for name in names]
@@ -125,7 +125,7 @@ async def test_retries_follow_a_change_of_endpoints() -> None:
                 assert await receive(client) == b"new"
 
 
-async def test_open_connections_outlive_their_endpoint_and_their_service() -> None:
+async def test_row_1_4_19_open_connections_outlive_their_endpoint_and_their_service() -> None:
     async with endpoint(echo) as old, endpoint(named(b"new")) as new, rig(old) as proxy:
         loop = asyncio.get_running_loop()
         with await proxy.connect() as client:

@@ -15,7 +15,7 @@ from userproxy.kube.client import USER_AGENT
 from userproxy.kube.cluster import Cluster
 
 
-async def test_requests_are_those_of_kube_proxy() -> None:
+async def test_rows_1_1_1_and_1_1_3_requests_are_those_of_kube_proxy() -> None:
     async with FaultyServer() as server:
         fill(server)
         async with watched(server) as both:

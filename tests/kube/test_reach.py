@@ -83,7 +83,9 @@ def test_the_internal_policy() -> None:
         ("LoadBalancer", "Local", 70000, 0),
     ],
 )
-def test_the_health_check_node_port(kind: str, policy: str, number: int | None, expected: int) -> None:
+def test_row_1_9_1_the_health_check_node_port(
+    kind: str, policy: str, number: int | None, expected: int
+) -> None:
     value, warnings = decoded(type=kind, externalTrafficPolicy=policy, healthCheckNodePort=number)
     assert value.health_check_node_port == expected
     assert bool(warnings) == (number == 70000)
@@ -101,7 +103,7 @@ def test_the_health_check_node_port(kind: str, policy: str, number: int | None, 
         ({"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 10**6}}}, 86400),
     ],
 )  # fmt: skip
-def test_session_affinity(spec: dict[str, Any], seconds: int) -> None:
+def test_rows_1_5_1_and_1_5_2_session_affinity(spec: dict[str, Any], seconds: int) -> None:
     assert decoded(**spec)[0].affinity_seconds == seconds
 
 
