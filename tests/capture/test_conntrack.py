@@ -60,7 +60,7 @@ def is_answered(sender: socket.socket, listener: socket.socket) -> bool:
 
 @pytest.mark.parametrize("way", REDIRECTS[:2])
 @pytest.mark.parametrize("family", FAMILIES)
-async def test_a_busy_client_is_redirected_when_its_frontend_is_captured_and_after_a_repair(
+async def test_row_1_11_1_a_busy_client_is_redirected_when_its_frontend_is_captured_and_after_a_repair(
     way: str, family: Family
 ) -> None:
     with node_with_pods() as net, net.node.entered():
@@ -97,7 +97,7 @@ def destinations(family: Family = Family.IPV4) -> set[tuple[str, int]]:
     return {flow.original.destination for flow in found if flow is not None}
 
 
-async def test_only_udp_flows_to_the_given_frontends_are_forgotten() -> None:
+async def test_row_1_11_5_only_udp_flows_to_the_given_frontends_are_forgotten() -> None:
     with node_with_pods() as net, net.node.entered():
         capture = make("nft")
         await capture.setup()

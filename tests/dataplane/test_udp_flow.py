@@ -22,7 +22,7 @@ async def test_an_endpoint_may_answer_often_or_not_at_all() -> None:
             assert proxy.counters.carried == 1
 
 
-async def test_a_flow_moves_when_its_endpoint_leaves_but_late_answers_arrive() -> None:
+async def test_row_1_11_2_a_flow_moves_when_its_endpoint_leaves_but_late_answers_arrive() -> None:
     a, b = UdpEndpoint(b"a"), UdpEndpoint(b"b")
     a.answers = False
     async with udp_rig(a, b) as proxy:
@@ -39,7 +39,7 @@ async def test_a_flow_moves_when_its_endpoint_leaves_but_late_answers_arrive() -
             assert await answer_to(one, b"3") == b"b3"
 
 
-async def test_a_flow_stays_with_an_endpoint_that_still_serves() -> None:
+async def test_row_1_11_3_a_flow_stays_with_an_endpoint_that_still_serves() -> None:
     """Row 1.11.3."""
     a, b = UdpEndpoint(b"a"), UdpEndpoint(b"b")
     async with udp_rig(a, b) as proxy:

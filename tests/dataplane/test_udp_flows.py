@@ -73,7 +73,7 @@ def clockwork() -> Iterator[Clockwork]:
         yield Clockwork(stack, UdpSettings(timeout=30, stream_timeout=120, max_flows=3))
 
 
-def test_an_unanswered_flow_ends_after_the_short_time(clockwork: Clockwork) -> None:
+def test_row_1_11_6_an_unanswered_flow_ends_after_the_short_time(clockwork: Clockwork) -> None:
     one = clockwork.client()
     first = clockwork.ask(one)
     clockwork.later(29)
