@@ -31,6 +31,9 @@ ENDPOINTS = {
     "`--metrics-bind-address` `/events`": "what happened to connections and endpoints, for `userproxy observe`: JSON lines, or "
     "server-sent events for who accepts them; parameters follow, last, since (seconds), namespace, service, endpoint, client, "
     "verdict; see --live-page",
+    "`--metrics-bind-address` `/explain`": "JSON: why traffic for `?target=` (an address or svc/NAME) goes where it goes, "
+    "for a client at `&from=`",
+    "`--metrics-bind-address` `/connections`": "JSON: the newest 1,000 open connections, of `?namespace=` and `&service=`",
     "`--metrics-bind-address` `/healthz`": "always ok: the server answers",
 }
 

@@ -26,6 +26,7 @@ from userproxy.capture.settings import CaptureSettings
 from userproxy.config import Config
 from userproxy.core.addresses import HEALTHZ_PORT, METRICS_PORT, parse_bind_address
 from userproxy.core.event_log import EventLog
+from userproxy.core.explain import World
 from userproxy.core.health import HealthVerdict, ReadinessLatch, StartStep, SyncHealth, node_state
 from userproxy.core.plan_settings import PlanSettings
 from userproxy.core.policy import Verdict
@@ -203,6 +204,20 @@ class Agent:
             services=self.services,
             warnings=self._warnings,
             observers=self._observers,
+            world=self._world,
+            inspect=self.plane.inspect,
+        )
+
+    def _world(self) -> World:
+        reconciler = self.reconciler
+        counters = dict(self.plane.counters())
+        return World(
+            reconciler.table,
+            reconciler.running,
+            reconciler.host,
+            reconciler.listening,
+            counters,
+            self.capture_name,
         )
 
     def _verdict(self, now: float) -> HealthVerdict:

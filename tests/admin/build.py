@@ -20,11 +20,15 @@ from userproxy.admin.wallclock import WallClock
 from userproxy.core.addresses import BindAddress
 from userproxy.core.counters import PortCounters
 from userproxy.core.event_log import EventLog
+from userproxy.core.explain import World
 from userproxy.core.flows import Flow, Outcome
 from userproxy.core.health import SyncHealth
+from userproxy.core.inspection import Inspection
+from userproxy.core.plan import Running
 from userproxy.core.status import CaptureView, WorkersView
 from userproxy.core.sync_counters import SyncCounters
-from userproxy.model import Address, Family, PortKey, ServicePortName
+from userproxy.core.table import ServiceTable
+from userproxy.model import Address, Family, Host, PortKey, ServicePortName
 
 LOOPBACK = BindAddress("127.0.0.1", 0)
 
@@ -47,8 +51,20 @@ def sources(**chosen: Any) -> Sources:
         "services": lambda: iter(()),
         "warnings": lambda: (),
         "observers": observers(),
+        "world": empty_world,
+        "inspect": nothing_inside,
     }
     return Sources(**{**values, **chosen})
+
+
+def empty_world() -> World:
+    """Return the world of an agent that has heard of nothing."""
+    return World(ServiceTable(), Running(), Host(), {}, {}, "none")
+
+
+async def nothing_inside(_key: PortKey | None, _limit: int) -> tuple[Inspection, ...]:
+    """Return the look into no workers."""
+    return ()
 
 
 def key(

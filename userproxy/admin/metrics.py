@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 from userproxy.admin.events import answer_events
 from userproxy.admin.exporter import Exporter, read_process
 from userproxy.admin.exposition import Exposition
+from userproxy.admin.questions import Questions
 from userproxy.admin.server import NOSNIFF, HttpServer, Limits, text_response
 from userproxy.admin.sources import Sources
 from userproxy.admin.status import status_pieces
@@ -41,11 +42,14 @@ class MetricsServer(HttpServer):
         self._exporter = Exporter(sources, self._clock)
         self._only_local_names = bind is not None and bind.loopback
         self._turn = asyncio.Lock()
+        questions = Questions(sources)
         self._routes: dict[str, Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]] = {
             "/metrics": self._metrics,
             "/proxyMode": self._proxy_mode,
             "/status": self._status,
             "/healthz": self._healthz,
+            "/explain": questions.explain,
+            "/connections": questions.connections,
         }
         if live:
             self._routes["/events"] = self._events

@@ -7,12 +7,14 @@ what they iterate over must not be a live dictionary.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from userproxy.admin.observers import Observers
 from userproxy.core.counters import PortCounters
+from userproxy.core.explain import World
 from userproxy.core.health import HealthVerdict
+from userproxy.core.inspection import Inspection
 from userproxy.core.status import CaptureView, ServiceView, WorkersView
 from userproxy.core.sync_counters import SyncCounters
 from userproxy.model import NoEndpoints, PortKey, WatchState
@@ -54,4 +56,8 @@ class Sources:
     """what a person should know and no Service is to blame for, one line each"""
     observers: Observers
     """the events, and whoever follows them"""
+    world: Callable[[], World]
+    """all that explanations are made from"""
+    inspect: Callable[[PortKey | None, int], Awaitable[Sequence[Inspection]]]
+    """a look into each worker (`WorkerPool.inspect`); the only one here that has to wait"""
     answers: HealthAnswers = field(default_factory=HealthAnswers)

@@ -13,9 +13,12 @@ from userproxy import __version__
 from userproxy.cli.check import check
 from userproxy.cli.cleanup import cleanup
 from userproxy.cli.endpoints_controller import endpoints_controller
+from userproxy.cli.explain import explain
+from userproxy.cli.get import get
 from userproxy.cli.observe import observe
 from userproxy.cli.run import run
 from userproxy.cli.standalone import standalone
+from userproxy.cli.status import status
 
 CONTEXT = {"auto_envvar_prefix": "USERPROXY", "help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -33,6 +36,9 @@ cli.add_command(run)
 cli.add_command(standalone)
 cli.add_command(check)
 cli.add_command(observe)
+cli.add_command(status)
+cli.add_command(get)
+cli.add_command(explain)
 cli.add_command(cleanup)
 cli.add_command(endpoints_controller)
 
@@ -47,7 +53,9 @@ def main() -> None:
         sys.exit(130)
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "userproxy"
-        click.echo(f"userproxy: {error.format_message().rstrip('.')}; see `{where} --help`", err=True)
+        # Some of click's messages list choices on lines of their own.
+        message = " ".join(error.format_message().split()).rstrip(".")
+        click.echo(f"userproxy: {message}; see `{where} --help`", err=True)
         sys.exit(2)
     except click.ClickException as error:
         click.echo(f"userproxy: {error.format_message()}", err=True)

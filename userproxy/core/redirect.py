@@ -82,12 +82,16 @@ def _nft_table(family: Family, *, forwarded: bool, table: str) -> list[str]:
     return lines
 
 
+def nft_element(entry: CaptureEntry) -> str:
+    """Return the map element of `entry` as nft shows it."""
+    address, port = entry.listener
+    return f"{_nft_key(entry.frontend)} : {address} . {port}"
+
+
 def _nft_elements(verb: str, entries: Iterable[CaptureEntry], table: str) -> list[str]:
     elements: dict[Family, list[str]] = {}
     for entry in entries:
-        key = _nft_key(entry.frontend)
-        address, port = entry.listener
-        text = f"{key} : {address} . {port}" if verb == "add" else key
+        text = nft_element(entry) if verb == "add" else _nft_key(entry.frontend)
         elements.setdefault(_family(entry), []).append(text)
     return [
         f"{verb} element {NFT_FAMILY[family]} {table} {MAP} {{\n" + ",\n".join(texts) + "\n}"

@@ -124,6 +124,12 @@ class ServiceTable:
         """Yield the names of all Services, sorted."""
         yield from sorted(self._services)
 
+    def at_address(self, address: str) -> Iterator[ServiceName]:
+        """Yield the Services that have `address` in their object, whether it is served or not."""
+        for name, one in self._services.items():
+            if address in one.cluster_ips or address in one.external_ips or address in one.load_balancer_ips:
+                yield name
+
     def warnings(self, name: ServiceName) -> tuple[str, ...]:
         """Return what is wrong with the annotations of one Service."""
         settings = self._settings.get(name)

@@ -16,9 +16,11 @@ import msgspec
 from userproxy.core.affinity import MAX_CLIENTS, AffinityRecords
 from userproxy.core.counters import PortCounters
 from userproxy.core.flows import Flow
+from userproxy.core.inspection import Inspection
 from userproxy.core.plan import Serving
 from userproxy.core.policy import Verdict
 from userproxy.dataplane.acceptor import Acceptor
+from userproxy.dataplane.inspection import inspect
 from userproxy.dataplane.limits import descriptor_limit, with_flow_limit
 from userproxy.dataplane.listeners import Listeners, Opened
 from userproxy.dataplane.reactor import Reactor
@@ -118,6 +120,10 @@ class LocalPlane:
     def paused(self) -> int:
         """How often accepting had to rest because descriptors or connections ran out."""
         return self._acceptor.paused
+
+    async def inspect(self, key: PortKey | None, limit: int) -> tuple[Inspection, ...]:
+        """Return a look inside: connections, and the turns of Service port `key`."""
+        return (inspect(self._acceptor, 0, key, limit),)
 
     async def follow(self, deliver: Deliver | None) -> None:
         """Hand the records of connections that are kept to `deliver`, and those to come until None is given."""

@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterator, Sequence
 from userproxy.core.affinity import AffinityRecords
 from userproxy.core.counters import PortCounters
 from userproxy.core.flows import Flow
+from userproxy.core.inspection import Inspection
 from userproxy.core.plan import Serving
 from userproxy.core.policy import Verdict
 from userproxy.dataplane.listeners import Listeners, Opened
@@ -166,6 +167,17 @@ class WorkerPool:
             link.send(Follow(deliver is not None))
         await self._confirmed()
         self._deliver = deliver
+
+    async def inspect(self, key: PortKey | None, limit: int) -> tuple[Inspection, ...]:
+        """Return a look into each worker that answers in time: connections, and the turns of Service port `key`."""
+        asked = [link.inspection(key, limit) for link in self.links.values()]
+        if not asked:
+            return ()
+        done, late = await asyncio.wait(asked, timeout=CONFIRM_SECONDS)
+        for one in late:
+            one.cancel()
+        found = [one.result() for one in done]
+        return tuple(sorted((one for one in found if one is not None), key=lambda one: one.worker))
 
     async def drain(self, seconds: float) -> int:
         """Accept nothing new and wait up to `seconds` for open connections; returns how many were cut off.

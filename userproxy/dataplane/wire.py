@@ -19,6 +19,7 @@ import msgspec
 from userproxy.core.affinity import MAX_CLIENTS, Told
 from userproxy.core.counters import PortCounters
 from userproxy.core.flows import Flow
+from userproxy.core.inspection import Inspection
 from userproxy.core.plan import Serving
 from userproxy.dataplane.sockets import SocketSettings
 from userproxy.dataplane.udp_sockets import UdpSettings
@@ -89,6 +90,21 @@ class Confirmed(msgspec.Struct, tag=True, frozen=True):
     connections: int
 
 
+class Inspect(msgspec.Struct, tag=True, frozen=True):
+    """Answer with Inspected: up to `limit` connections, and the turns of Service port `key`."""
+
+    number: int
+    key: PortKey | None
+    limit: int
+
+
+class Inspected(msgspec.Struct, tag=True, frozen=True):
+    """The answer to Inspect."""
+
+    number: int
+    inspection: Inspection
+
+
 class Report(msgspec.Struct, tag=True, frozen=True):
     """Sent several times a second, and so the sign of life: counters that changed, and totals of the worker."""
 
@@ -110,8 +126,8 @@ class AffinityNews(msgspec.Struct, tag=True, frozen=True):
     ports: tuple[tuple[PortKey, tuple[Told, ...]], ...]
 
 
-ToWorker: TypeAlias = Setup | Serve | Listen | Unlisten | Forget | Follow | AffinityNews | Confirm
-ToControl: TypeAlias = Confirmed | Report | Flows | AffinityNews
+ToWorker: TypeAlias = Setup | Serve | Listen | Unlisten | Forget | Follow | AffinityNews | Confirm | Inspect
+ToControl: TypeAlias = Confirmed | Inspected | Report | Flows | AffinityNews
 Message: TypeAlias = ToWorker | ToControl
 
 _encode = msgspec.msgpack.Encoder().encode

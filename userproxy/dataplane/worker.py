@@ -18,6 +18,7 @@ from msgspec import structs
 from userproxy.core.affinity import AffinityRecords
 from userproxy.core.plan import Serving
 from userproxy.dataplane.acceptor import Acceptor
+from userproxy.dataplane.inspection import inspect
 from userproxy.dataplane.limits import descriptor_limit, with_flow_limit
 from userproxy.dataplane.privileges import drop_privileges
 from userproxy.dataplane.reactor import Reactor
@@ -28,6 +29,8 @@ from userproxy.dataplane.wire import (
     Flows,
     Follow,
     Forget,
+    Inspect,
+    Inspected,
     Listen,
     Message,
     Report,
@@ -123,6 +126,9 @@ class Worker:
             acceptor.flows.following = message.on
         elif isinstance(message, Confirm):
             self._wire.send(Confirmed(message.number, len(acceptor.connections)))
+        elif isinstance(message, Inspect):
+            found = inspect(acceptor, self._index, message.key, message.limit)
+            self._wire.send(Inspected(message.number, found))
 
     def _share(self, serving: Serving) -> Serving:
         """Return what this worker's part of the limit on connections is, rounded up."""
@@ -134,6 +140,7 @@ class Worker:
 
     def _set_up(self, setup: Setup) -> None:
         limit = setup.max_connections or descriptor_limit()
+        self._index = setup.index
         self._start = setup.index / setup.workers
         self._workers = setup.workers
         # One worker alone tells nobody but its successor.

@@ -18,11 +18,14 @@ from collections.abc import Callable, Sequence
 
 from userproxy.core.counters import PortCounters
 from userproxy.core.flows import Flow
+from userproxy.core.inspection import Inspection
 from userproxy.dataplane.wire import (
     AffinityNews,
     Confirm,
     Confirmed,
     Flows,
+    Inspect,
+    Inspected,
     Report,
     ToWorker,
     Wire,
@@ -69,6 +72,7 @@ class WorkerLink:
         self._open = True
         self._number = 0
         self._confirmations: dict[int, asyncio.Future[None]] = {}
+        self._inspections: dict[int, asyncio.Future[Inspection | None]] = {}
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(ours.fileno(), self._readable)
 
@@ -95,6 +99,17 @@ class WorkerLink:
         self.send(Confirm(self._number))
         return done
 
+    def inspection(self, key: PortKey | None, limit: int) -> asyncio.Future[Inspection | None]:
+        """Ask for a look inside; the result is None when the worker is gone."""
+        found: asyncio.Future[Inspection | None] = self._loop.create_future()
+        if not self._open:
+            found.set_result(None)
+            return found
+        self._number += 1
+        self._inspections[self._number] = found
+        self.send(Inspect(self._number, key, limit))
+        return found
+
     def end(self) -> None:
         """Close the wire, which tells the worker to end, and reap it; one that does not end is killed."""
         self._close(report=False)
@@ -120,6 +135,8 @@ class WorkerLink:
                     self._flows(message.records, message.lost)
                 elif isinstance(message, AffinityNews):
                     self._affinity(self, message)
+                elif isinstance(message, Inspected):
+                    self._inspected(message.number, message.inspection)
                 elif isinstance(message, Confirmed):
                     self.connections = message.connections
                     self._confirmed(message.number)
@@ -140,6 +157,11 @@ class WorkerLink:
         if done is not None and not done.done():
             done.set_result(None)
 
+    def _inspected(self, number: int, inspection: Inspection | None) -> None:
+        found = self._inspections.pop(number, None)
+        if found is not None and not found.done():
+            found.set_result(inspection)
+
     def _close(self, *, report: bool = True) -> None:
         if not self._open:
             return
@@ -149,5 +171,7 @@ class WorkerLink:
         self._wire.close()
         for number in tuple(self._confirmations):
             self._confirmed(number)
+        for number in tuple(self._inspections):
+            self._inspected(number, None)
         if report:
             self._lost(self)
