@@ -36,7 +36,7 @@ def status_head(sources: Sources, clock: WallClock) -> StatusView:
         waiting_for=reasons,
         capture=sources.capture(),
         watches=tuple(watch_view(state, now) for state in sources.watches()),
-        connections=connection_totals(counters for _, counters in sources.counters()),
+        connections=connection_totals(one for key, one in sources.counters() if key.name.protocol == "TCP"),
         workers=sources.workers(),
         warnings=sources.warnings(),
     )
