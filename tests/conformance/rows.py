@@ -51,7 +51,7 @@ DIFFERS: dict[str, str] = {
     "1.11.1": "Flows live in userspace and follow every plan; entries of conntrack are deleted when a frontend is captured or "
     "released, and after a repair.",
     "1.11.4": "Without a serving endpoint the datagrams of a flow are dropped or rejected like those of new clients; answers "
-    "that are under way still arrive.",
+    "that are under way still arrive where they are dropped.",
     "1.9.12": "Without a health server healthCheckNodePort answers all the same.",
 }
 """Rows that are not, or not quite, as kube-proxy has them."""
