@@ -37,6 +37,31 @@ ENDPOINTS = {
     "`--metrics-bind-address` `/healthz`": "always ok: the server answers",
 }
 
+TRANSPARENT = """## Transparent mode
+
+With `--transparent annotated` (or `all`) endpoints see the client's own address as the source of TCP connections, with another
+port number. It is kept where kube-proxy keeps it too, because there answers come back by this node:
+
+| client | endpoints see |
+|---|---|
+| a Pod of this node, by ClusterIP | the Pod |
+| from outside, by node port, external or load-balancer IP, with `externalTrafficPolicy: Local` | the client |
+| the same with `externalTrafficPolicy: Cluster`, or a Pod or the node itself in such a frontend's short-circuit | this node |
+| this node itself | this node |
+| the endpoint itself (hairpin), and any client of an endpoint that has an address of this node (`hostNetwork`) | this node |
+
+How: a dial binds the client's address (IP_TRANSPARENT). The table `inet userproxy-transparent` marks the answers
+(`socket transparent`, mark bit 0x1000), and rule 1077 with routing table 7077 delivers marked packets here; all of it
+is restored when it is lost, and removed at the end and by `userproxy cleanup`. It works beside every capture but
+`loopback`, and not with `--sidecar`.
+
+Needs CAP_NET_ADMIN and nftables with `socket` (kernel module nft_socket), also for `--capture route`. Workers keep
+CAP_NET_RAW, and nothing else, for IP_TRANSPARENT: a worker that is taken over could then forge and read packets of
+the node. The firewall of the host must let answers of established connections in, and must not masquerade connections
+from Pods to Pods. The probe tries each of these parts of the kernel, but sends no packet. Tested between Pods on veth
+pairs, with and without addresses on the node's end, IPv4 and IPv6; endpoints on other nodes rely on the Pod network
+bringing answers to the client's node, and are not tested.""".splitlines()
+
 EXIT_CODES = {
     0: "ended as asked (a signal, or the work is done)",
     1: "failed: one line says what, why and what to do",
@@ -68,6 +93,8 @@ def lines() -> Iterator[str]:
     yield "| annotation | |"
     yield "|---|---|"
     yield from (f"| `{name}` | {text} |" for name, text in sorted(KNOWN.items()))
+    yield ""
+    yield from TRANSPARENT
     yield ""
     yield "## HTTP endpoints"
     yield ""
@@ -126,7 +153,7 @@ def configuration_file() -> Iterator[str]:
     flags = {path: name for name, path in FIELD_OF_FLAG.items()}
     same = {"nodePortAddresses": "nodeport-addresses", "clusterCIDR": "cluster-cidr"}
     for path in kube_proxy_fields.FIELDS:
-        field = kube_proxy_fields.use_of(path)
+        field = kube_proxy_fields.FIELDS[path]
         name = flags.get(path) or same.get(path, "")
         if isinstance(field, kube_proxy_fields.Used):
             name = name or (flag(field.setting)[2:] if flag(field.setting)[2:] in OWN else "")

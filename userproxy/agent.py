@@ -260,6 +260,8 @@ def capture_settings(config: Config) -> CaptureSettings:
         sidecar=config.sidecar,
         proxy_address4=config.proxy_address,
         proxy_address6=config.proxy_address_ipv6,
+        transparent=config.transparent != "off",
+        workers=worker_count(config.workers) > 0,
     )
 
 
@@ -270,6 +272,7 @@ def plane_settings(config: Config) -> PlaneSettings:
         half_close_timeout=config.half_close_timeout,
         max_connections=config.max_connections,
         affinity_clients=config.affinity_clients,
+        transparent=config.transparent != "off",
         flow_records=config.observe_events,
         udp=UdpSettings(config.udp_timeout, config.udp_stream_timeout, config.udp_max_flows),
     )
@@ -289,5 +292,10 @@ def plan_settings(config: Config, capture: Capture) -> PlanSettings:
         node_port_addresses=config.node_port_addresses,
         localhost_node_ports=config.localhost_nodeports,
         local_ports=local_port_range(),
-        options=PortOptions(balance=Balance(config.balance), eject_failures=config.eject),
+        transparent_allowed=config.transparent != "off",
+        options=PortOptions(
+            balance=Balance(config.balance),
+            eject_failures=config.eject,
+            transparent=config.transparent == "all",
+        ),
     )

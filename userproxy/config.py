@@ -106,6 +106,14 @@ class Config:
         "Run in a Pod's network namespace: only its own traffic is captured, listeners are on 127.0.0.1 and ::1.",
         commands=AGENT | CHECK,
     )
+    transparent: str = setting(
+        "off",
+        "Let endpoints see the client's own address as the source of connections: off, annotated (Services with annotation "
+        "userproxy.dev/transparent), all. Needs nftables and CAP_NET_ADMIN, and leaves CAP_NET_RAW to the workers; see the "
+        "limits in the reference.",
+        commands=AGENT,
+        choices=("off", "annotated", "all"),
+    )
     proxy_address: str = setting(
         "169.254.77.1",
         "IPv4 address on lo where redirected connections arrive; link-local, so it is never routed off the node.",
@@ -162,6 +170,7 @@ class Config:
         "better of two drawn at random, or by the client's address. Session affinity (spec.sessionAffinity) goes before it. "
         "A Service overrides it by annotation userproxy.dev/balance.",
         commands=AGENT,
+        live=True,
         choices=METHODS,
     )
     eject: int = setting(
@@ -169,6 +178,7 @@ class Config:
         "After so many failed dials in a row an endpoint rests for a while (passive ejection); 0: never, as with kube-proxy. "
         "A Service overrides it by annotation userproxy.dev/eject.",
         commands=AGENT,
+        live=True,
         metavar="N",
     )
     affinity_clients: int = setting(

@@ -285,6 +285,8 @@ class PortOptions(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """how long connections to an endpoint that left may go on; negative: for ever"""
     proxy_protocol: int = 0
     """version of the PROXY protocol header that endpoints get; 0: none"""
+    transparent: bool = False
+    """whether endpoints see the client's own address, where the agent allows it (--transparent) and answers come back by it"""
 
 
 DEFAULT_OPTIONS = PortOptions()

@@ -104,7 +104,7 @@ class Reconciler:
 
         `warn` makes Events of the API server, `changed` takes those of `userproxy observe`.
         """
-        self.table = ServiceTable(settings.options)
+        self.table = ServiceTable(settings.options, transparent_allowed=settings.transparent_allowed)
         self.running = Running()
         self.listening: dict[ListenerSpec, Address] = {}
         self.failures: dict[ListenerSpec, str] = {}
@@ -167,7 +167,7 @@ class Reconciler:
         """Plan every Service anew with other settings. The capture and the addresses of listeners cannot change."""
         if settings != self._settings:
             self._settings = settings
-            self.table.touch_all()
+            self.table.configure(settings.options)
             self._wake.set()
 
     async def run(self) -> None:

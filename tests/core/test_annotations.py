@@ -52,6 +52,22 @@ def test_the_proxy_protocol_does_nothing_for_a_udp_port() -> None:
     assert "does nothing for the UDP port dns:" in warning
 
 
+@pytest.mark.parametrize(("value", "wanted"), [("true", True), ("false", False)])
+def test_transparent(value: str, *, wanted: bool) -> None:
+    for default in (True, False):
+        made = service("web", transparent=value)
+        settings = read_annotations(made, PortOptions(transparent=default), transparent_allowed=True)
+        assert (settings.options.transparent, settings.warnings) == (wanted, ())
+
+
+def test_transparent_is_named_where_it_cannot_be_had() -> None:
+    settings = read_annotations(service("web", transparent="true"))
+    assert not settings.options.transparent
+    [warning] = settings.warnings
+    assert "start userproxy with --transparent annotated" in warning
+    assert read_annotations(service("web", transparent="false")).warnings == ()
+
+
 def test_a_bad_value_is_named_and_ignored() -> None:
     settings = read_annotations(service("web", no_endpoints="explode"))
     assert settings.no_endpoints is None

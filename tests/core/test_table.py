@@ -13,6 +13,7 @@ from userproxy.model import (
     Family,
     Node,
     NoEndpoints,
+    PortOptions,
     Service,
     ServiceName,
     ServiceSpecPort,
@@ -227,3 +228,12 @@ def test_any_sequence_gives_what_a_fresh_table_gives(steps: list[object]) -> Non
     fresh = filled(services(*seen_services.values()), slices(*seen_slices.values()))
     for service_name, ports in known.items():
         assert tuple(fresh.service_ports(service_name)) == ports
+
+
+def test_other_defaults_are_taken_over_by_every_service_that_does_not_ask() -> None:
+    table = ServiceTable(PortOptions(eject_failures=1))
+    table.apply(services(service("web"), service("api", eject="5")))
+    table.take()
+    table.configure(PortOptions(eject_failures=2))
+    options = {name.name: ports[0].options.eject_failures for name, ports in table.take().items()}
+    assert options == {"web": 2, "api": 5}

@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
-from userproxy.capture import local_route, loopback, none, redirect_iptables, redirect_nft
+from userproxy.capture import local_route, loopback, none, redirect_iptables, redirect_nft, transparent
 from userproxy.capture.local_route import LocalRoute
 from userproxy.capture.loopback import Loopback
 from userproxy.capture.none import Uncaptured
 from userproxy.capture.redirect_iptables import RedirectIptables
 from userproxy.capture.redirect_nft import RedirectNft
 from userproxy.capture.settings import MODES, CaptureSettings, host_has_ipv6
+from userproxy.capture.transparent import Transparent, Wrapped
 from userproxy.errors import CaptureError, UsageError
 from userproxy.model import Family, Probe
 
-Capture: TypeAlias = RedirectNft | RedirectIptables | LocalRoute | Loopback | Uncaptured
+Capture: TypeAlias = RedirectNft | RedirectIptables | LocalRoute | Loopback | Uncaptured | Transparent
 
 _Found: TypeAlias = tuple[Probe, Capture | None]
 _Try: TypeAlias = Callable[[CaptureSettings, Sequence[Family]], Awaitable[_Found]]
@@ -43,11 +44,26 @@ async def choose(settings: CaptureSettings) -> Chosen:
     for attempt in tries:
         answer, capture = await _with_families(attempt, settings)
         answers.append(answer)
+        if capture is not None and settings.transparent:
+            return await _transparent(settings, capture, answers)
         if capture is not None:
             return Chosen(capture, tuple(answers))
     reasons = "; ".join(f"{answer.capture}: {answer.reason}" for answer in answers)
     advice = "" if settings.mode == "auto" else " (--capture auto takes another way if there is one)"
     raise CaptureError(f"capture {settings.mode} is not usable: {reasons}{advice}")
+
+
+async def _transparent(settings: CaptureSettings, capture: Wrapped, answers: list[Probe]) -> Chosen:
+    """Add the way back of transparent dials to a capture. Raises CaptureError when it is not to be had."""
+    if capture.name == "loopback" or settings.sidecar:
+        raise CaptureError(
+            "--transparent: with --sidecar and --capture loopback all clients are this host itself, so endpoints see its "
+            "address anyway; leave it out"
+        )
+    answer = await transparent.probe(capture.families, workers=settings.workers)
+    if not answer.usable:
+        raise CaptureError(f"--transparent is not usable: {answer.reason} (--transparent off does without)")
+    return Chosen(transparent.Transparent(capture), (*answers, answer))
 
 
 async def answers(settings: CaptureSettings) -> tuple[Probe, ...]:

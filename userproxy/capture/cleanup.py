@@ -5,6 +5,7 @@ Owns nothing while userproxy runs; it is for `userproxy cleanup`. What is not ou
 
 from __future__ import annotations
 
+from userproxy.capture import policy_routing
 from userproxy.capture.leftovers import remove_rules
 from userproxy.capture.reachability import remove_addresses
 from userproxy.capture.rtnetlink import RtNetlink
@@ -26,4 +27,5 @@ async def cleanup(settings: CaptureSettings) -> tuple[str, ...]:
     removed += [f"local route {address}" for address in sorted(routes)]
     addresses = remove_addresses(settings.listener_address(family) for family in Family)
     removed += [f"address {address} on lo" for address in addresses]
+    removed += policy_routing.remove(Family)
     return tuple(removed)

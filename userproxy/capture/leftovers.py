@@ -16,6 +16,9 @@ from userproxy.core.redirect import CHAIN, NFT_FAMILY, TABLE, iptables_delete
 from userproxy.errors import CaptureError
 from userproxy.model import Family
 
+TRANSPARENT_TABLES = ("userproxy-transparent", "userproxy-transparent-probe")
+"""See `transparent`."""
+
 log = logging.getLogger(__name__)
 
 
@@ -57,6 +60,7 @@ async def _remove_chains(program: IptablesProgram, family: Family) -> list[str]:
 
 async def _remove_tables() -> list[str]:
     ours = {f"table {kind} {name}" for kind in NFT_FAMILY.values() for name in (TABLE, PROBE_TABLE)}
+    ours |= {f"table inet {name}" for name in TRANSPARENT_TABLES}
     try:
         tables = sorted(ours.intersection((await run(["nft", "list", "tables"])).splitlines()))
     except ProgramMissing:

@@ -30,6 +30,10 @@ class CaptureSettings(msgspec.Struct, frozen=True):
     """address of our own that IPv4 listeners are bound to; added to `lo` when no interface has it"""
     proxy_address6: str = "fd77:7573:6572::1"
     """the same for IPv6"""
+    transparent: bool = False
+    """endpoints shall see the client's own address: steer their answers here"""
+    workers: bool = True
+    """whether dials are made by worker processes"""
     ipv6: bool | None = None
     """whether IPv6 frontends are captured; None: when the host has IPv6 and the chosen way supports it"""
 

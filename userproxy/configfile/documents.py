@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from userproxy.configfile import kube_proxy_fields, own_fields
-from userproxy.configfile.kube_proxy_fields import FIELDS, Ignored, Unused, use_of
+from userproxy.configfile.kube_proxy_fields import FIELDS, Ignored, Unused
 from userproxy.errors import UsageError
 from userproxy.files.yamltext import Document, YamlFault, read_documents
 
@@ -84,7 +84,7 @@ def _kind(document: Document, file: str) -> str:
 def _kube_proxy(document: Document, file: str, found: FileSettings) -> None:
     given = dict(_leaves(document, document.value, "", file))
     for path, value in given.items():
-        use = use_of(path)
+        use = FIELDS[path]
         if isinstance(use, Ignored):
             if value not in _EMPTY:
                 found.ignored.append(path)

@@ -8,10 +8,9 @@ LoggingConfiguration). Reads no file (`documents` does) and touches nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-from userproxy.config import Config
 from userproxy.setting import parse_seconds
 
 API_VERSION = "kubeproxy.config.k8s.io/v1alpha1"
@@ -201,11 +200,3 @@ FIELDS: dict[str, Field] = {
     "windowsRunAsService": Ignored(_WINDOWS),
 }
 """By the path of the field, in the order of types.go."""
-
-
-def use_of(path: str) -> Field:
-    """Return what becomes of a field; one whose setting this version has not (yet) is ignored."""
-    use = FIELDS[path]
-    if isinstance(use, Used) and use.setting not in {field.name for field in fields(Config)}:
-        return Ignored("this version has no such setting")
-    return use

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from userproxy.configfile.kube_proxy_fields import Ignored, Unused, use_of
+from userproxy.configfile.kube_proxy_fields import FIELDS, Ignored, Unused
 from userproxy.errors import UsageError
 
 OWN = frozenset(
@@ -109,7 +109,7 @@ def read_flags(given: Mapping[str, str]) -> tuple[dict[str, Any], tuple[str, ...
             if flag in BOOLEAN and value == "false":
                 continue
             raise UsageError(f"--{flag} {REFUSED[flag]}")
-        use = use_of(FIELD_OF_FLAG[flag])
+        use = FIELDS[FIELD_OF_FLAG[flag]]
         if isinstance(use, Ignored):
             notes.append(f"--{flag} is ignored: {use.because}")
             continue

@@ -20,6 +20,7 @@ PROXY_PROTOCOL = PREFIX + "proxy-protocol"
 BALANCE = PREFIX + "balance"
 EJECT = PREFIX + "eject"
 DRAIN_SECONDS = PREFIX + "drain-seconds"
+TRANSPARENT = PREFIX + "transparent"
 
 METHODS = tuple(one.value for one in Balance)
 _ONE_METHOD = f"{', '.join(f'`{one}`' for one in METHODS[:-1])} or `{METHODS[-1]}`"
@@ -29,6 +30,8 @@ KNOWN = {
     MAX_CONNECTIONS: "a number: connections open at once for each port of the Service; more wait in the kernel's queue",
     PROXY_PROTOCOL: "`v1` or `v2`: endpoints get a PROXY protocol header with the address of the client and the one that it "
     "had dialled, in front of the client's bytes; every endpoint must expect it (HAProxy: `accept-proxy`). TCP only",
+    TRANSPARENT: "`true` or `false`: endpoints see the client's own address as the source of connections, where answers to it "
+    "come back by this node; needs --transparent (default: whether that is `all`)",
     BALANCE: f"{_ONE_METHOD}: how the endpoint of a new connection is chosen (default: --balance)",
     EJECT: "a number: after so many failed dials in a row an endpoint rests, 1 s at first, up to 60 s, and a single "
     "connection tries it again; never more than half of the endpoints; 0: never (default: --eject)",
@@ -46,8 +49,13 @@ class ServiceSettings(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
 
 
-def read_annotations(service: Service, defaults: PortOptions = DEFAULT_OPTIONS) -> ServiceSettings:
-    """Return the settings of `service`, `defaults` where it says nothing; unknown names and bad values become warnings."""
+def read_annotations(
+    service: Service, defaults: PortOptions = DEFAULT_OPTIONS, *, transparent_allowed: bool = False
+) -> ServiceSettings:
+    """Return the settings of `service`, `defaults` where it says nothing; unknown names and bad values become warnings.
+
+    `transparent_allowed`: dials from the client's own address can be had at all.
+    """
     no_endpoints: NoEndpoints | None = None
     options: dict[str, Any] = (
         {"affinity_seconds": service.affinity_seconds} if service.affinity_seconds else {}
@@ -75,6 +83,12 @@ def read_annotations(service: Service, defaults: PortOptions = DEFAULT_OPTIONS) 
             for port in service.ports
             if port.protocol != "TCP"
         )
+    if options.get("transparent") and not transparent_allowed:
+        del options["transparent"]
+        warnings.append(
+            f"Service {service.key}: annotation {TRANSPARENT} is ignored: "
+            "start userproxy with --transparent annotated (or all) to allow it"
+        )
     return ServiceSettings(
         no_endpoints, structs.replace(defaults, **options) if options else defaults, tuple(warnings)
     )
@@ -96,6 +110,7 @@ def _method(text: str) -> Balance | None:
 _PARSERS: dict[str, tuple[str, Callable[[str], Any], str]] = {
     MAX_CONNECTIONS: ("max_connections", _count, "a number of connections above 0"),
     PROXY_PROTOCOL: ("proxy_protocol", {"v1": 1, "v2": 2}.get, "`v1` or `v2`"),
+    TRANSPARENT: ("transparent", {"true": True, "false": False}.get, "`true` or `false`"),
     BALANCE: ("balance", _method, _ONE_METHOD),
     EJECT: ("eject_failures", _number, "a number of failed dials such as 3, or 0"),
     DRAIN_SECONDS: ("drain_seconds", _number, "a number of seconds such as 30, or 0"),

@@ -32,6 +32,8 @@ class PlanSettings(msgspec.Struct, frozen=True):
     localhost_node_ports: bool = True
     local_ports: tuple[int, int] = (0, 0)
     """first and last number that the kernel gives to outgoing connections"""
+    transparent_allowed: bool = False
+    """whether dials from the client's own address can be had"""
     options: PortOptions = DEFAULT_OPTIONS
     """what a Service port asks of the data plane unless the Service says otherwise"""
 

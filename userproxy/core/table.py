@@ -35,9 +35,10 @@ from userproxy.model import (
 class ServiceTable:
     """All Services and EndpointSlices by key, and the set of Services touched since `take` was last called."""
 
-    def __init__(self, defaults: PortOptions = DEFAULT_OPTIONS) -> None:
+    def __init__(self, defaults: PortOptions = DEFAULT_OPTIONS, *, transparent_allowed: bool = False) -> None:
         """`defaults` are the options of a Service that does not ask for others."""
         self._defaults = defaults
+        self._transparent_allowed = transparent_allowed
         self._services: dict[ServiceName, Service] = {}
         self._slices: dict[ServiceName, dict[str, EndpointSlice]] = {}
         self._owner_of_slice: dict[ServiceName, ServiceName] = {}
@@ -68,7 +69,7 @@ class ServiceTable:
         for item in changes.changed:
             if isinstance(item, Service):
                 self._services[item.key] = item
-                self._settings[item.key] = read_annotations(item, self._defaults)
+                self._settings[item.key] = self._read(item)
                 self._touched.add(item.key)
             elif isinstance(item, EndpointSlice):
                 self._put_slice(item)
@@ -112,6 +113,12 @@ class ServiceTable:
                     exposure(service, port, family),
                 )
 
+    def configure(self, defaults: PortOptions) -> None:
+        """Take over other options for Services that do not ask for any, and mark every Service."""
+        self._defaults = defaults
+        self._settings = {name: self._read(service) for name, service in self._services.items()}
+        self.touch_all()
+
     def touch_all(self) -> None:
         """Mark every Service: what we know of our own place in the cluster has changed."""
         self._touched.update(self._services)
@@ -134,6 +141,9 @@ class ServiceTable:
         """Return what is wrong with the annotations of one Service."""
         settings = self._settings.get(name)
         return settings.warnings if settings else ()
+
+    def _read(self, service: Service) -> ServiceSettings:
+        return read_annotations(service, self._defaults, transparent_allowed=self._transparent_allowed)
 
     def _put_slice(self, piece: EndpointSlice) -> None:
         owner = ServiceName(piece.namespace, piece.service)

@@ -28,6 +28,7 @@ from userproxy.dataplane.draining import Drains
 from userproxy.dataplane.flow_recorder import FlowRecorder
 from userproxy.dataplane.reactor import Countdown, Reactor
 from userproxy.dataplane.sockets import SocketSettings, original_destination, reset_on_close
+from userproxy.dataplane.transparent import client_source
 from userproxy.dataplane.udp import DatagramListener
 from userproxy.dataplane.udp_flows import UdpFlows
 from userproxy.dataplane.udp_sockets import DEFAULT_UDP, UdpSettings
@@ -65,6 +66,7 @@ class Port:
         "parked",
         "proxy_protocol",
         "routes",
+        "transparent",
     )
 
     def __init__(self, key: PortKey, records: AffinityRecords) -> None:
@@ -84,6 +86,8 @@ class Port:
         """connections open at once in this worker; 0: none of its own"""
         self.proxy_protocol = 0
         """version of the header that endpoints get in front of everything; 0: none"""
+        self.transparent = False
+        """endpoints see the client's own address where that is possible"""
         self.listeners: list[Listener] = []
         self.parked: list[Listener] = []
         """listeners that rest until a connection of this port ends"""
@@ -183,7 +187,9 @@ class Acceptor:
         flow_records: int = 0,
         affinity: AffinityRecords | None = None,
         udp: UdpSettings = DEFAULT_UDP,
+        transparent: bool = False,
     ) -> None:
+        """`transparent`: this process has the capability to bind a client's address, and answers to it are steered here."""
         self.reactor = reactor
         self.sockets = sockets
         self.max_connections = max_connections
@@ -202,6 +208,7 @@ class Acceptor:
         self._dials = [reactor.countdown(s, Connection.dial_expired) for s in DIAL_DEADLINES]
         self.settling = reactor.countdown(SETTLED, Connection.settle)
         self.lingering = reactor.deadlines(half_close_timeout, Connection.linger_expired)
+        self._transparent = transparent
         self._resting = reactor.deadlines(PAUSE, self._rested)
         self._drains = Drains(reactor, self.connections)
 
@@ -221,6 +228,7 @@ class Acceptor:
             port.generation += 1
             port.limit = serving.options.max_connections
             port.proxy_protocol = serving.options.proxy_protocol
+            port.transparent = self._transparent and serving.options.transparent
             self._admit(port)
 
     def _balance(self, port: Port, serving: Serving, start: float) -> bool:
@@ -300,7 +308,10 @@ class Acceptor:
                 sock.close()
                 return
         port.counters.active += 1
-        connection = Connection(self, port, listener.balancer_of(peer), sock, fd, peer)
+        balancer = listener.balancer_of(peer)
+        connection = Connection(self, port, balancer, sock, fd, peer)
+        if port.transparent:
+            connection.source = client_source(listener, peer, local_endpoints=balancer is port.local)
         self.connections.add(connection)
         connection.start()
 

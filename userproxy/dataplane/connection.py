@@ -18,6 +18,7 @@ from userproxy.dataplane.announcing import announce, push
 from userproxy.dataplane.flow_recorder import CLIENT_GONE
 from userproxy.dataplane.relay import EDGE, EDGE_WRITE, Leg
 from userproxy.dataplane.sockets import reset_on_close, tune
+from userproxy.dataplane.transparent import bind_source
 from userproxy.model import Address
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Connection:
         "reactor",
         "server",
         "settled",
+        "source",
         "tried",
         "why",
     )
@@ -104,6 +106,8 @@ class Connection:
         """one direction has ended"""
         self.marked = 0
         """bytes moved when the half-close time was last started"""
+        self.source = ""
+        """address to dial from; empty: the host's own choice"""
         self.why = ""
         """what it was reset for"""
 
@@ -233,6 +237,8 @@ class Connection:
             self.acceptor.out_of_descriptors(error)
             return error.errno or errno.EMFILE
         try:
+            if self.source:
+                bind_source(sock, self.source, endpoint[0])
             code = sock.connect_ex(endpoint)
         except OSError as error:
             code = error.errno or errno.EINVAL

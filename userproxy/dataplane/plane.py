@@ -48,6 +48,8 @@ class PlaneSettings(msgspec.Struct, frozen=True):
     affinity_clients: int = MAX_CLIENTS
     """clients remembered for session affinity, over all Service ports, in each process"""
     udp: UdpSettings = UdpSettings()
+    transparent: bool = False
+    """whether endpoints may see the client's own address (capture steers the answers here)"""
 
 
 class LocalPlane:
@@ -65,6 +67,7 @@ class LocalPlane:
             settings.flow_records,
             AffinityRecords(settings.affinity_clients),
             with_flow_limit(settings.udp, limit, 1),
+            settings.transparent,
         )
         self._deliver: Deliver | None = None
 

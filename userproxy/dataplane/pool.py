@@ -201,7 +201,9 @@ class WorkerPool:
         self.links.clear()
 
     def _start(self, index: int) -> None:
-        link = self.links[index] = WorkerLink(index, self._lost, self._flows, self._pass_on)
+        link = self.links[index] = WorkerLink(
+            index, self._lost, self._flows, self._pass_on, transparent=self._settings.transparent
+        )
         settings = self._settings
         link.send(
             Setup(
@@ -213,6 +215,7 @@ class WorkerPool:
                 settings.flow_records,
                 settings.affinity_clients,
                 settings.udp,
+                settings.transparent,
             )
         )
         if self._deliver is not None:

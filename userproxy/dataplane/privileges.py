@@ -16,6 +16,7 @@ PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
+CAP_NET_RAW = 13
 _CAPABILITY_VERSION_3 = 0x20080522
 _LAST_CAPABILITY = 63
 
@@ -32,8 +33,11 @@ class _Data(ctypes.Structure):
     )
 
 
-def drop_privileges(parent: int) -> None:
-    """Drop all capabilities for good and die with the process `parent`. Raises OSError when the kernel refuses."""
+def drop_privileges(parent: int, *, keep: int | None = None) -> None:
+    """Drop all capabilities for good, but number `keep`, and die with the process `parent`.
+
+    Raises OSError when the kernel refuses.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     _check(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
     if os.getppid() != parent:
@@ -43,8 +47,10 @@ def drop_privileges(parent: int) -> None:
         libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
     libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
     _check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-    none = (_Data * 2)()
-    _check(libc.capset(ctypes.byref(_Header(_CAPABILITY_VERSION_3, 0)), none))
+    left = (_Data * 2)()
+    if keep is not None:
+        left[keep // 32].effective = left[keep // 32].permitted = 1 << keep % 32
+    _check(libc.capset(ctypes.byref(_Header(_CAPABILITY_VERSION_3, 0)), left))
     _check(libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
 
 

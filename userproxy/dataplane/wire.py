@@ -25,6 +25,8 @@ from userproxy.dataplane.sockets import SocketSettings
 from userproxy.dataplane.udp_sockets import UdpSettings
 from userproxy.model import ListenerSpec, PortKey
 
+TRANSPARENT = "transparent"
+"""Argument of a worker that is to keep CAP_NET_RAW; before the first message, since it drops all others at its start."""
 MAX_DESCRIPTORS = 200
 """Descriptors in one message; the kernel's limit is SCM_MAX_FD, 253."""
 _HEADER = struct.Struct("!I")
@@ -45,6 +47,8 @@ class Setup(msgspec.Struct, tag=True, frozen=True):
     affinity_clients: int = MAX_CLIENTS
     """clients remembered for session affinity"""
     udp: UdpSettings = UdpSettings()
+    transparent: bool = False
+    """endpoints may see the client's own address"""
 
 
 class Serve(msgspec.Struct, tag=True, frozen=True):

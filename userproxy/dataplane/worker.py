@@ -1,7 +1,7 @@
 """A worker process: accepts and relays, nothing else.
 
 Owns its reactor loop and the worker's end of the wire. Started by `dataplane.pool` as `python -m userproxy.dataplane.worker FD
-PARENT`; ends when the control process closes the wire or dies.
+PARENT [transparent]`; ends when the control process closes the wire or dies.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from userproxy.core.plan import Serving
 from userproxy.dataplane.acceptor import Acceptor
 from userproxy.dataplane.inspection import inspect
 from userproxy.dataplane.limits import descriptor_limit, with_flow_limit
-from userproxy.dataplane.privileges import drop_privileges
+from userproxy.dataplane.privileges import CAP_NET_RAW, drop_privileges
 from userproxy.dataplane.reactor import Reactor
 from userproxy.dataplane.wire import (
+    TRANSPARENT,
     AffinityNews,
     Confirm,
     Confirmed,
@@ -153,6 +154,7 @@ class Worker:
             setup.flow_records,
             self._affinity,
             with_flow_limit(setup.udp, limit, setup.workers),
+            setup.transparent,
         )
         gc.collect()
         gc.freeze()
@@ -201,7 +203,8 @@ def main() -> None:
     # Terminals and systemd signal the whole group; when a worker ends is the control process's decision, which drains first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    drop_privileges(parent)
+    # Only transparent dials need a capability, the weakest that the kernel takes for IP_TRANSPARENT.
+    drop_privileges(parent, keep=CAP_NET_RAW if sys.argv[3:] == [TRANSPARENT] else None)
     Worker(Wire(socket.socket(fileno=descriptor))).run()
 
 

@@ -20,6 +20,7 @@ from userproxy.core.counters import PortCounters
 from userproxy.core.flows import Flow
 from userproxy.core.inspection import Inspection
 from userproxy.dataplane.wire import (
+    TRANSPARENT,
     AffinityNews,
     Confirm,
     Confirmed,
@@ -49,13 +50,16 @@ class WorkerLink:
         lost: Callable[[WorkerLink], None],
         flows: Callable[[Sequence[Flow], int], None],
         affinity: Callable[[WorkerLink, AffinityNews], None],
+        *,
+        transparent: bool = False,
     ) -> None:
         ours, theirs = socket.socketpair()
         environment = {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ}
         environment |= worker_environment()
         with theirs:
+            arguments = [str(theirs.fileno()), str(os.getpid()), *([TRANSPARENT] if transparent else [])]
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "userproxy.dataplane.worker", str(theirs.fileno()), str(os.getpid())],
+                [sys.executable, "-m", "userproxy.dataplane.worker", *arguments],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env=environment,
