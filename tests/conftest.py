@@ -11,6 +11,11 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+# Others use this machine too: how long one example takes says nothing.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 OURS = f"upx-{os.getpid()}-"
 skipped: dict[str, str] = {}
