@@ -9,7 +9,7 @@ The way data flows, always in one direction:
 
 Layers, imports go downward only:
 
-    cli > app > agent, check > config, reconcile > {kube, capture, dataplane, admin, standalone} >
+    cli > app > agent, check, connectivity > config, reconcile > {kube, capture, dataplane, admin, standalone} >
     core > model, errors, logs, setting
 
 The edges in braces do not import each other, and core does no input or output, reads no clock and draws no random number.

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,11 +20,13 @@ import uvloop
 from userproxy.agent import Agent, Connect, capture_settings
 from userproxy.capture.choose import choose
 from userproxy.capture.cleanup import cleanup
+from userproxy.capture.pod_namespace import pod_namespace
 from userproxy.config import Config
 from userproxy.configfile.reload import Reloading
 from userproxy.configfile.source import Settings
+from userproxy.core.connectivity import Result, without_loopback
 from userproxy.core.findings import Finding
-from userproxy.errors import UserproxyError
+from userproxy.errors import UsageError, UserproxyError
 from userproxy.kube.access import access_with_token
 from userproxy.kube.cluster import Cluster
 from userproxy.model import Changes
@@ -126,6 +129,30 @@ def check(config: Config, selected: Collection[str], wait: float) -> list[Findin
         agent=config.agent,
     )
     return uvloop.run(checks.until_passed(wait))
+
+
+def test_connectivity(
+    config: Config, targets: Sequence[str], services: Sequence[str], *, pod: bool, source: str, seconds: float
+) -> list[Result]:
+    """Try addresses: with `pod` those of `targets`, else those that the running agent serves. Raises UserproxyError."""
+    from userproxy.admin.client import AgentClient
+    from userproxy.connectivity import Attempts, pod_trials, service_trials
+
+    if targets and not pod:
+        raise UsageError("addresses are for --pod; without it --service NAME says what to try")
+    agent = None if pod else AgentClient(config.agent)
+
+    async def attempt() -> list[Result]:
+        trials = list(pod_trials(targets, os.environ) if agent is None else service_trials(agent, services))
+        results = await Attempts(agent, seconds).run(trials) if source != "namespace" else []
+        if source != "host":
+            async with pod_namespace() as inside:
+                results += await Attempts(agent, seconds, "namespace", inside.socket).run(
+                    [without_loopback(one) for one in trials]
+                )
+        return results
+
+    return uvloop.run(attempt())
 
 
 def clean_up(config: Config) -> tuple[str, ...]:

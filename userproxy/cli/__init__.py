@@ -12,6 +12,7 @@ import click
 from userproxy import __version__
 from userproxy.cli.check import check
 from userproxy.cli.cleanup import cleanup
+from userproxy.cli.connectivity import connectivity
 from userproxy.cli.endpoints_controller import endpoints_controller
 from userproxy.cli.explain import explain
 from userproxy.cli.get import get
@@ -39,6 +40,7 @@ cli.add_command(observe)
 cli.add_command(status)
 cli.add_command(get)
 cli.add_command(explain)
+cli.add_command(connectivity)
 cli.add_command(cleanup)
 cli.add_command(endpoints_controller)
 

@@ -111,6 +111,8 @@ class ServicePortView(msgspec.Struct, frozen=True):
     endpoints: tuple[EndpointView, ...]
     counters: PortCounters
     warnings: tuple[str, ...]
+    affinity_seconds: int = 0
+    """session affinity by client address; 0: none"""
 
 
 class ServiceView(msgspec.Struct, frozen=True):
@@ -221,6 +223,7 @@ def _port_view(
         endpoints=_endpoint_views(port, plan),
         counters=counters.get(port.key) or PortCounters(),
         warnings=tuple(warnings),
+        affinity_seconds=port.options.affinity_seconds,
     )
 
 
