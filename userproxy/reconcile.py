@@ -232,6 +232,8 @@ class Reconciler:
         """Take the steps of a plan in order; returns the listeners that could not be opened, and why."""
         opened = await self._plane.open(step.open, step.serve)
         self.listening.update(opened.addresses)
+        for spec in opened.failures:
+            self.listening.pop(spec, None)
         self._note_failures(step, opened.failures)
         await self._capture_change(step)
         await self._plane.close(step.close, step.forget)
@@ -245,6 +247,9 @@ class Reconciler:
         for frontend, spec in step.capture:
             # A node port's listener is bound to the node's own address: packets reach it as they are.
             if spec in self.listening and frontend.kind is not FrontendKind.NODE_PORT:
+                if frontend in self._entries:
+                    # Of a listener that could not go on and was opened anew.
+                    remove.append(self._entries[frontend])
                 entry = CaptureEntry(frontend, self.listening[spec])
                 self._entries[frontend] = entry
                 add.append(entry)

@@ -54,6 +54,7 @@ class Listeners:
         self.sockets: dict[ListenerSpec, socket.socket] = {}
         self._groups: dict[ListenerSpec, DatagramGroup] = {}
         self._unsettled: set[ListenerSpec] = set()
+        self._lost: dict[ListenerSpec, str] = {}
 
     def open(self, spec: ListenerSpec) -> Address:
         """Open the socket of `spec` with the verdict of its Service port; returns where it listens.
@@ -63,16 +64,17 @@ class Listeners:
         try:
             address = self._open_group(spec) if spec.is_udp else self._open_socket(spec)
         except ValueError as error:
-            raise ListenError(
-                f"Service port {spec.key}: too many source ranges: {error}; merge some of loadBalancerSourceRanges"
-            ) from error
+            raise ListenError(_too_many_ranges(spec, error)) from error
         self._of_port.setdefault(spec.key, set()).add(spec)
         return address
 
     def open_all(self, specs: Iterable[ListenerSpec]) -> Opened:
-        """Open the sockets of `specs`; those that fail are reported, not raised."""
+        """Open the sockets of `specs`; those that fail are reported, not raised.
+
+        So are those of old that could not follow `silence` or `admit`: whoever takes from them lets go, and they are closed.
+        """
         addresses: dict[ListenerSpec, Address] = {}
-        failures: dict[ListenerSpec, str] = {}
+        failures, self._lost = self._lost, {}
         for spec in specs:
             try:
                 addresses[spec] = self.open(spec)
@@ -140,16 +142,24 @@ class Listeners:
         return [spec for spec in self._of_port.get(serving.key, ()) if spec.scope in refused]
 
     def _set(self, key: PortKey, routes: tuple[Route, ...]) -> None:
-        specs = self._of_port.get(key, ())
+        specs = tuple(self._of_port.get(key, ()))
         before = {spec: self.route(spec) for spec in specs}
         self._routes[key] = routes
         for spec in specs:
             if before[spec] == self.route(spec):
                 continue
-            if spec.is_udp:
-                self._show_group(spec)
-            else:
-                _show(self.sockets[spec], key.family, before[spec], self.route(spec))
+            try:
+                if spec.is_udp:
+                    self._show_group(spec)
+                else:
+                    _show(self.sockets[spec], key.family, before[spec], self.route(spec))
+            except (OSError, ValueError) as error:
+                # To be closed, so that it lets nobody in; the others go on. It is opened again like one that failed at first.
+                self._lost[spec] = (
+                    _too_many_ranges(spec, error)
+                    if isinstance(error, ValueError)
+                    else str(listen_error(f"Service port {spec.key}", spec.address, spec.port, error))
+                )
 
     def _show_group(self, spec: ListenerSpec) -> None:
         group = self._groups[spec]
@@ -190,6 +200,10 @@ class Listeners:
         raise ListenError(
             f"{what}: no port is free on {spec.address}; fewer Services, or another --proxy-address"
         )
+
+
+def _too_many_ranges(spec: ListenerSpec, error: ValueError) -> str:
+    return f"Service port {spec.key}: too many source ranges: {error}; merge some of loadBalancerSourceRanges"
 
 
 def _show(sock: socket.socket, family: Family, before: Route | None, after: Route) -> None:

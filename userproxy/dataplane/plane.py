@@ -91,6 +91,9 @@ class LocalPlane:
         self._acceptor.serve(servings)
         self._listeners.admit(servings)
         opened = self._listeners.open_all(specs)
+        for spec in opened.failures:
+            self._acceptor.unlisten(spec)
+            self._listeners.close(spec)
         for key in {spec.key for spec in opened.addresses} | {serving.key for serving in servings}:
             self._listen(key)
         return opened

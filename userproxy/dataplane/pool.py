@@ -114,6 +114,10 @@ class WorkerPool:
         await self._confirmed()
         self._listeners.admit(servings)
         opened = self._listeners.open_all(specs)
+        if lost := [spec for spec in opened.failures if spec in self._accepting]:
+            self._unlisten(lost)
+        for spec in opened.failures:
+            self._listeners.close(spec)
         self._listen({spec.key for spec in opened.addresses} | {serving.key for serving in servings})
         return opened
 
