@@ -30,6 +30,7 @@ from userproxy.model import (
     Frontend,
     Node,
     NoEndpoints,
+    PortOptions,
     Service,
     ServiceName,
     ServiceSpecPort,
@@ -79,14 +80,14 @@ class Loop:
         self.plane = LocalPlane(PlaneSettings())
         self.capture = TableCapture()
         self.health = SyncHealth()
-        settings = PlanSettings(mode, "127.0.0.1", "", NoEndpoints.DROP, local_ports=(39999, 39999))
+        self.settings = PlanSettings(mode, "127.0.0.1", "", NoEndpoints.DROP, local_ports=(39999, 39999))
         self.warned: list[tuple[ServiceName, str, str]] = []
         self.told: list[Change] = []
         self.checks = HealthCheckServers(lambda: True)
         self.reconciler = Reconciler(
             self.plane,
             self.capture,
-            settings,
+            self.settings,
             self.health,
             time.monotonic,
             "n1",
@@ -358,3 +359,14 @@ async def test_row_1_4_14_a_new_zone_is_followed() -> None:
         await until(lambda: key("web") in loop.reconciler.running.ports)
         loop.reconciler.feed(Changes("nodes", (Node("n1", zone="b"),), listed=True))
         await until(lambda: len(loop.reconciler.running.ports[key("web")].serving.cluster) == 1)
+
+
+async def test_other_defaults_reach_services_that_run() -> None:
+    async with running() as loop:
+        loop.reconciler.feed(WEB)
+        loop.reconciler.feed(WEB_UP)
+        await asyncio.wait_for(loop.reconciler.ready.wait(), 5)
+        loop.reconciler.configure(structs.replace(loop.settings, options=PortOptions(eject_failures=3)))
+        async with asyncio.timeout(5):
+            while loop.reconciler.running.ports[key("web")].serving.options.eject_failures != 3:
+                await asyncio.sleep(0.01)

@@ -200,7 +200,7 @@ class Agent:
             watches=self.cluster.watch_states,
             sync=lambda: self.reconciler.counters,
             capture=self._capture_view,
-            workers=lambda: WorkersView(*self.plane.workers, self.plane.paused),
+            workers=lambda: WorkersView(*self.plane.workers, self.plane.paused, self.plane.affinity.held),
             services=self.services,
             warnings=self._warnings,
             observers=self._observers,

@@ -23,7 +23,7 @@ from userproxy.admin.sources import Sources
 from userproxy.admin.wallclock import WallClock
 from userproxy.core.counters import DIAL_BUCKETS, Loss, PortCounters
 from userproxy.core.health import SyncHealth
-from userproxy.core.status import CaptureView
+from userproxy.core.status import CaptureView, WorkersView
 from userproxy.core.sync_counters import SYNC_BUCKETS, SyncCounters
 from userproxy.model import Family, NoEndpoints, WatchState
 
@@ -115,6 +115,8 @@ def test_every_counter_of_a_udp_port_comes_back(accept: str) -> None:
         ("userproxy_udp_datagrams_total", "sent"): 20,
         ("userproxy_bytes_total", "received"): 1,
         ("userproxy_bytes_total", "sent"): 2,
+        ("userproxy_ejections_total", None): 0,
+        ("userproxy_endpoints_ejected", None): 0,
         **{("userproxy_udp_datagrams_lost_total", loss.name.lower()): 100 + loss for loss in Loss},
     }
 
@@ -311,3 +313,19 @@ def test_the_table_equals_what_is_exposed() -> None:
 def scraped_name(metric: Metric) -> str:
     """Return the name under which Prometheus keeps a family; OpenMetrics leaves the suffix to the samples."""
     return metric.name + {"counter": "_total", "info": "_info"}.get(metric.type, "")
+
+
+def test_workers_and_what_they_remember() -> None:
+    found = samples(sources(workers=lambda: WorkersView(2, 3, 0, 400)))
+    assert value(found, "userproxy_workers") == 2
+    assert value(found, "userproxy_workers_replaced_total") == 3
+    assert value(found, "userproxy_affinity_clients") == 400
+
+
+@pytest.mark.parametrize("protocol", ["TCP", "UDP"])
+def test_ejections(protocol: str) -> None:
+    counters = PortCounters(accepted=1, datagrams_received=1, ejections=5, ejected=2)
+    found = samples(sources(counters=lambda: [(key("cart", protocol=protocol), counters)]))
+    labels = PORT | {"namespace": "default", "protocol": protocol, "ip_family": "IPv4"}
+    assert value(found, "userproxy_ejections_total", **labels) == 5
+    assert value(found, "userproxy_endpoints_ejected", **labels) == 2

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.build import endpoint_slice, name, service, services, slices
 from userproxy.core.table import ServiceTable
 from userproxy.model import (
+    Balance,
     Changes,
     Endpoint,
     Family,
@@ -62,6 +63,24 @@ def test_row_1_2_3_protocols_with_one_number_are_apart() -> None:
     )
     table = filled(services(dns), slices(endpoint_slice("s", "dns", "10.0.0.1", ports={"d": 5353})))
     assert addresses(table, "dns") == {"default/dns:d/udp": [], "default/dns:d": ["10.0.0.1:5353"]}
+
+
+def test_options_are_those_of_the_service_else_the_defaults() -> None:
+    table = ServiceTable(PortOptions(eject_failures=3))
+    table.apply(services(service("web"), service("db", balance="source-hash")))
+
+    def options() -> dict[str, PortOptions]:
+        return {name.name: ports[0].options for name, ports in table.take().items()}
+
+    assert options() == {
+        "web": PortOptions(eject_failures=3),
+        "db": PortOptions(eject_failures=3, balance=Balance.SOURCE_HASH),
+    }
+    table.configure(PortOptions(balance=Balance.RANDOM_TWO))
+    assert options() == {
+        "web": PortOptions(balance=Balance.RANDOM_TWO),
+        "db": PortOptions(balance=Balance.SOURCE_HASH),
+    }
 
 
 def test_row_1_2_4_and_1_3_2_families_are_apart() -> None:

@@ -40,10 +40,12 @@ _SAMPLES_PER_PIECE = 128
 """About a millisecond of prometheus_client's exposition (7 µs a sample)."""
 
 _Reading: TypeAlias = tuple[str, Callable[[PortCounters], Sequence[tuple[str | None, float]]]]
-_BYTES: _Reading = (
-    "userproxy_bytes_total",
-    lambda one: [("received", one.bytes_received), ("sent", one.bytes_sent)],
+_COMMON_COUNTERS: tuple[_Reading, ...] = (
+    ("userproxy_bytes_total", lambda one: [("received", one.bytes_received), ("sent", one.bytes_sent)]),
+    ("userproxy_ejections_total", lambda one: [(None, one.ejections)]),
+    ("userproxy_endpoints_ejected", lambda one: [(None, one.ejected)]),
 )
+"""Metrics of Service ports that had a connection or a flow."""
 
 _BUSY_COUNTERS: tuple[_Reading, ...] = (
     ("userproxy_connections_active", lambda one: [(None, one.active)]),
@@ -61,8 +63,6 @@ _BUSY_COUNTERS: tuple[_Reading, ...] = (
         ],
     ),
     ("userproxy_dial_retries_total", lambda one: [(None, one.retries)]),
-    ("userproxy_ejections_total", lambda one: [(None, one.ejections)]),
-    ("userproxy_endpoints_ejected", lambda one: [(None, one.ejected)]),
 )
 """Metrics of Service ports that had a connection, each with the value of its further label, if it has one."""
 
@@ -101,6 +101,7 @@ class Exporter(Collector):
         workers = self._sources.workers()
         yield _metric("userproxy_workers", [((), workers.running)])
         yield _metric("userproxy_workers_replaced_total", [((), workers.replaced)])
+        yield _metric("userproxy_affinity_clients", [((), workers.affinity_clients)])
         observers = self._sources.observers
         yield _metric("userproxy_events_total", [((), observers.log.added)])
         yield _metric("userproxy_events_lost_total", [((), observers.log.lost)])
@@ -124,7 +125,7 @@ class Exporter(Collector):
         flows = [(key, one) for key, one in every if key.name.protocol == "UDP"]
         busy_flows = [(key, one) for key, one in flows if one.datagrams_received]
         yield from _readings(busy, _BUSY_COUNTERS)
-        yield from _readings([*busy, *busy_flows], (_BYTES,))
+        yield from _readings([*busy, *busy_flows], _COMMON_COUNTERS)
         for piece in _slices(flows, _SAMPLES_PER_PIECE):
             yield _metric(
                 "userproxy_udp_flows_total", [(_port_labels(key), one.accepted) for key, one in piece]

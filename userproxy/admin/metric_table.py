@@ -142,6 +142,12 @@ METRICS: tuple[MetricSpec, ...] = (
     MetricSpec(
         "userproxy_workers_replaced_total", "counter", (), "Workers that died or hung and were replaced."
     ),
+    MetricSpec(
+        "userproxy_affinity_clients",
+        "gauge",
+        (),
+        "Clients that session affinity remembers; at --affinity-clients the oldest are forgotten.",
+    ),
     MetricSpec("userproxy_capture_info", "info", ("capture", "detail"), "The capture in use."),
     MetricSpec(
         "userproxy_capture_repairs_total",

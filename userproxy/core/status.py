@@ -44,12 +44,14 @@ class CaptureView(msgspec.Struct, frozen=True):
 class WorkersView(msgspec.Struct, frozen=True):
     """The worker processes: how many run (0: connections live in the control process) and how many were replaced.
 
-    `paused` is how often accepting rested because descriptors or connections ran out.
+    `paused` is how often accepting rested because descriptors or connections ran out, `affinity_clients` how many records of
+    session affinity are kept.
     """
 
     running: int = 0
     replaced: int = 0
     paused: int = 0
+    affinity_clients: int = 0
 
 
 class WatchView(msgspec.Struct, frozen=True):

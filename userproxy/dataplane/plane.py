@@ -59,13 +59,15 @@ class LocalPlane:
         limit = settings.max_connections or descriptor_limit()
         self._reactor = Reactor()
         self._listeners = Listeners(settings.sockets)
+        self.affinity = AffinityRecords(settings.affinity_clients)
+        """clients and the endpoints they were given"""
         self._acceptor = Acceptor(
             self._reactor,
             settings.sockets,
             settings.half_close_timeout,
             limit,
             settings.flow_records,
-            AffinityRecords(settings.affinity_clients),
+            self.affinity,
             with_flow_limit(settings.udp, limit, 1),
             settings.transparent,
         )
