@@ -58,9 +58,9 @@ is restored when it is lost, and removed at the end and by `userproxy cleanup`. 
 Needs CAP_NET_ADMIN and nftables with `socket` (kernel module nft_socket), also for `--capture route`. Workers keep
 CAP_NET_RAW, and nothing else, for IP_TRANSPARENT: a worker that is taken over could then forge and read packets of
 the node. The firewall of the host must let answers of established connections in, and must not masquerade connections
-from Pods to Pods. The probe tries each of these parts of the kernel, but sends no packet. Tested between Pods on veth
-pairs, with and without addresses on the node's end, IPv4 and IPv6; endpoints on other nodes rely on the Pod network
-bringing answers to the client's node, and are not tested.""".splitlines()
+from Pods to Pods. The probe tries each of these parts of the kernel, but sends no packet. Tested with Pods on veth
+pairs, with and without addresses on the node's end, IPv4 and IPv6, and with an endpoint on another node behind plain
+routes; overlay networks were not at hand.""".splitlines()
 
 EXIT_CODES = {
     0: "ended as asked (a signal, or the work is done)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import logging
 import socket
@@ -75,6 +76,27 @@ async def test_a_changed_setting_is_planned_for_every_service() -> None:
             assert one(made).serving.verdict is Verdict.DROP
             made.configure(config(no_endpoints="reject"))
             await until(lambda: one(made).serving.verdict is Verdict.REJECT)
+
+
+async def test_a_setting_is_live_exactly_when_plans_depend_on_it() -> None:
+    """What else is live is not for plans, and what cannot change is where listeners and rules are."""
+    others = {"cluster_cidr": "10.0.0.0/8", "nodeport_addresses": "10.0.0.0/8", "no_endpoints": "reject"}
+    fixed = {"capture", "proxy_address", "proxy_address_ipv6", "sidecar", "transparent"}
+    capture, _ = await choose(capture_settings(config()))
+    before = plan_settings(config(), capture)
+    for field in dataclasses.fields(Config):
+        value = others.get(field.name)
+        if value is None and field.metadata["choices"]:
+            value = next(one for one in field.metadata["choices"] if one != getattr(config(), field.name))
+        elif value is None and isinstance(field.default, bool):
+            value = not field.default
+        elif value is None and isinstance(field.default, int):
+            value = field.default + 1
+        if value is None or field.name in fixed:
+            continue
+        depends = plan_settings(config(**{field.name: value}), capture) != before
+        live = field.metadata["live"] and field.name not in ("log_level", "keep_capture")
+        assert depends == live, field.name
 
 
 def one(made: Agent) -> PortPlan:

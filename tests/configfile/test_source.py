@@ -34,12 +34,12 @@ def test_precedence(tmp_path: Path) -> None:
 
 
 def test_what_has_no_effect_is_listed_in_one_line(tmp_path: Path) -> None:
-    file = write(tmp_path, kube_proxy("oomScoreAdj: -999\nmode: ipvs\n---\n" + own("demo: true\n")))
+    file = write(tmp_path, kube_proxy("oomScoreAdj: -999\nmode: ipvs\n---\n" + own("apiToken: none\n")))
     read = SettingsSource("run", file).read()
-    assert not read.config.demo
+    assert read.config.api_token == "auto"
     assert read.notes == (
         f"{file}: mode 'ipvs' is ignored: there is no IPVS here, --capture decides",
-        f"{file}: without effect here (the reference says why): oomScoreAdj, demo (not a setting of this command)",
+        f"{file}: without effect here (the reference says why): oomScoreAdj, apiToken (not a setting of this command)",
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from userproxy.config import Config, settings_of
 from userproxy.configfile.documents import FileSettings, read_settings
+from userproxy.configfile.own_fields import field_name
 from userproxy.errors import UsageError
 
 LARGEST = 1 << 20
@@ -52,7 +53,7 @@ class SettingsSource:
         return Settings(config, (*self.notes, *self._notes(found, names)), self)
 
     def _notes(self, found: FileSettings, names: set[str]) -> list[str]:
-        foreign = sorted(set(found.values) - names)
+        foreign = sorted(field_name(name) for name in set(found.values) - names)
         ignored = [*found.ignored, *(f"{name} (not a setting of this command)" for name in foreign)]
         notes = [f"{self.file}: {note}" for note in found.notes]
         if ignored:
