@@ -233,6 +233,9 @@ STEPS = st.lists(
             st.tuples(
                 st.sampled_from(["10.96.0.1", "10.96.0.2", "10.96.0.3"]),
                 st.lists(st.sampled_from([80, 81, 82]), unique=True, max_size=2),
+                st.sampled_from([(), ("192.0.2.1",), ("192.0.2.1", "10.96.0.2")]),
+                st.sampled_from([(), ("192.0.2.1",), ("198.51.100.1",)]),
+                st.sampled_from([0, 30080, 30081]),
             ),
         ),
         st.booleans(),
@@ -264,8 +267,10 @@ def test_what_runs_equals_what_the_snapshot_wants_after_any_sequence(steps: list
         if wanted is None:
             batch = services(removed=(text,))
         else:
-            address, numbers = wanted
-            batch = services(service(text, address, ports={f"p{n}": n for n in numbers}))
+            address, numbers, external_ips, load_balancer_ips, node_port = wanted
+            ports = tuple(ServiceSpecPort(f"p{n}", "TCP", n, node_port) for n in numbers)
+            one = structs.replace(service(text, address), ports=ports, external_ips=external_ips)
+            batch = services(structs.replace(one, load_balancer_ips=load_balancer_ips))
         made = node.step(batch, failing=text if failing else "")
         lost = {spec for spec in made.open if failing and spec.key.name.name == text}
         follow(
@@ -287,9 +292,20 @@ def test_what_runs_equals_what_the_snapshot_wants_after_any_sequence(steps: list
     assert set(node.running.owners) == set(captured)
     if mode in ("redirect", "route"):
         wanted_frontends = {
-            (port.cluster_ip, port.port)
+            (address, port.port)
             for one in node.table.services()
             for port in node.table.service_ports(one)
+            for address in (
+                port.cluster_ip,
+                *port.exposure.external_ips,
+                *port.exposure.load_balancer_ips,
+            )
+        } | {
+            (address, port.exposure.node_port)
+            for one in node.table.services()
+            for port in node.table.service_ports(one)
+            for address in node.host.addresses
+            if port.exposure.node_port
         }
         assert {(one.address, one.port) for one in captured} == wanted_frontends
 
