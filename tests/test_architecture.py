@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"model", "errors", "logs", "setting"}),
     frozenset({"core", "files"}),
+    frozenset({"edges"}),
     frozenset({"kube", "capture", "dataplane", "admin", "standalone"}),
     frozenset({"reconcile", "config"}),
     frozenset({"agent", "check", "configfile", "connectivity"}),
@@ -55,6 +56,7 @@ WITHOUT_TEST: dict[str, str] = {
     "userproxy/model.py": "values without decisions; every other test makes and compares them",
     "userproxy/core/plan_settings.py": "values without decisions; test_plan.py and test_listening.py vary each of them",
     "userproxy/errors.py": "names and exit codes; the command line's tests show both to the caller",
+    "userproxy/edges.py": "contracts without code; mypy holds the edges against them, tests/test_reconcile.py uses them",
     "userproxy/__main__.py": "one call of the command line, which the command line's tests make as a process",
     "userproxy/app.py": "signals and exit codes; tests/e2e runs it as a process",
     "userproxy/cli/run.py": "tests/cli/test_options.py and tests/e2e run it as a process",

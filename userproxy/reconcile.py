@@ -1,7 +1,7 @@
 """The one loop that writes: snapshot -> plan -> apply in safe order -> record.
 
 Owns the order of changes and their retries. It decides nothing (`core.plan` does) and knows no kernel interface: the
-data plane and the capture come in as the two Protocols below.
+data plane and the capture come in as the Protocols of `edges`.
 
 Order of each change: endpoints and new listeners, then redirects and routes, then closed listeners. So no packet is ever sent
 to a port that nobody listens on.
@@ -11,17 +11,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
 
 from userproxy.core.health import SyncHealth
 from userproxy.core.health_checks import HealthCheck
-from userproxy.core.node_ports import port_range_warning
-from userproxy.core.plan import Plan, Running, Serving, plan
+from userproxy.core.plan import Plan, Running, plan
 from userproxy.core.plan_settings import PlanSettings
 from userproxy.core.service_events import Change, service_changes
+from userproxy.core.service_warnings import service_warnings
 from userproxy.core.sync_counters import SyncCounters
 from userproxy.core.table import ServiceTable
+from userproxy.edges import Capture, HealthChecks, Plane, Warn
 from userproxy.errors import CaptureError
 from userproxy.model import (
     Address,
@@ -31,7 +31,6 @@ from userproxy.model import (
     FrontendKind,
     Host,
     ListenerSpec,
-    PortKey,
     ServiceName,
     ServicePort,
 )
@@ -42,47 +41,6 @@ REPAIR_SECONDS = 2.0
 """Between two looks at what the kernel holds; another tool's flush is undone within one look."""
 RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Waits before a listener that could not be opened, or a refused capture change, is tried again."""
-
-
-class Opened(Protocol):
-    """Where listeners were opened, and why some were not."""
-
-    @property
-    def addresses(self) -> dict[ListenerSpec, Address]: ...
-
-    @property
-    def failures(self) -> dict[ListenerSpec, str]: ...
-
-
-class Plane(Protocol):
-    """The data plane."""
-
-    async def open(self, specs: Sequence[ListenerSpec], servings: Sequence[Serving]) -> Opened:
-        """Take over endpoints, open listeners; failures are reported, not raised."""
-
-    async def close(self, specs: Sequence[ListenerSpec], keys: Sequence[PortKey]) -> None:
-        """Close listeners, forget Service ports."""
-
-
-class Capture(Protocol):
-    """The way packets reach the listeners. Methods raise CaptureError."""
-
-    async def change(self, add: Sequence[CaptureEntry], remove: Sequence[CaptureEntry]) -> None:
-        """Remove, then add entries, in one transaction where the kernel has one."""
-
-    async def repair(self, entries: Collection[CaptureEntry]) -> bool:
-        """Make the kernel hold exactly `entries`; True when it did not."""
-
-
-class HealthChecks(Protocol):
-    """The servers of healthCheckNodePort."""
-
-    async def show(self, checks: Iterable[HealthCheck]) -> dict[HealthCheck, str]:
-        """Answer for exactly `checks`; failures are reported, not raised."""
-
-
-Warn = Callable[[ServiceName, str, str], None]
-"""Takes what is wrong with a Service: its name, a reason in one word, the words for people."""
 
 
 class Reconciler:
@@ -318,28 +276,15 @@ class Reconciler:
         return wait
 
     def _warn(self, touched: Mapping[ServiceName, tuple[ServicePort, ...]], step: Plan) -> None:
-        """Log what is wrong with the touched Services, once for each new finding."""
-        found: dict[ServiceName, list[str]] = {name: list(self.table.warnings(name)) for name in touched}
-        for name, ports in touched.items():
-            numbers = (
-                {port.exposure.node_port for port in ports} - {0} if self._settings.node_ports else set()
-            )
-            for number in sorted(numbers):
-                line = port_range_warning(f"Service {name}", number, self._settings.local_ports)
-                if line is not None:
-                    found[name].append(line)
-        for frontend, holder, waiter in step.contended:
-            found[waiter.name.service].append(
-                f"Service port {waiter}: {frontend} belongs to {holder} already; "
-                "give one of them another address, until then this one is not captured"
-            )
-        for name, lines in found.items():
+        """Tell what is wrong with the touched Services, once for each new finding."""
+        annotations = {name: self.table.warnings(name) for name in touched}
+        for name, lines in service_warnings(annotations, touched, step.contended, self._settings).items():
             for line in lines:
                 if line not in self._warned.get(name, ()):
                     log.warning("%s", line)
                     self._event(name, "Misconfigured", line)
             if lines:
-                self._warned[name] = tuple(lines)
+                self._warned[name] = lines
             else:
                 self._warned.pop(name, None)
 

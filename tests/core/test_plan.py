@@ -225,6 +225,18 @@ def test_a_listener_that_failed_is_planned_again() -> None:
     assert node.running.owners == {frontend("10.96.0.10"): key("web")}
 
 
+def wanted_frontends(node: Node) -> set[tuple[str, int]]:
+    """Every address and port that the table's Services are reached at, by any of them."""
+    ports = [port for one in node.table.services() for port in node.table.service_ports(one)]
+    found = {(port.cluster_ip, port.port) for port in ports}
+    for port in ports:
+        exposure = port.exposure
+        found |= {(address, port.port) for address in exposure.external_ips + exposure.load_balancer_ips}
+        if exposure.node_port:
+            found |= {(address, exposure.node_port) for address in node.host.addresses}
+    return found
+
+
 STEPS = st.lists(
     st.tuples(
         st.integers(0, 3),
@@ -291,23 +303,7 @@ def test_what_runs_equals_what_the_snapshot_wants_after_any_sequence(steps: list
     }
     assert set(node.running.owners) == set(captured)
     if mode in ("redirect", "route"):
-        wanted_frontends = {
-            (address, port.port)
-            for one in node.table.services()
-            for port in node.table.service_ports(one)
-            for address in (
-                port.cluster_ip,
-                *port.exposure.external_ips,
-                *port.exposure.load_balancer_ips,
-            )
-        } | {
-            (address, port.exposure.node_port)
-            for one in node.table.services()
-            for port in node.table.service_ports(one)
-            for address in node.host.addresses
-            if port.exposure.node_port
-        }
-        assert {(one.address, one.port) for one in captured} == wanted_frontends
+        assert {(one.address, one.port) for one in captured} == wanted_frontends(node)
 
 
 def exposed(**fields: Any) -> Service:
