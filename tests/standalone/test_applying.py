@@ -72,7 +72,7 @@ def test_a_port_without_a_protocol_is_a_tcp_port() -> None:
 
 def test_fields_are_written_and_read_back() -> None:
     found = set(leaves({**service(HTTP, HTTPS, a="1"), "status": {"loadBalancer": {}}}, SHAPE, status=False))
-    written = to_fields_v1(found)
+    written = to_fields_v1(frozenset(found))
     assert list(written["f:spec"]["f:ports"]) == [
         ".",
         'k:{"port":80,"protocol":"TCP"}',

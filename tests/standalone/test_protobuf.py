@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.standalone.conftest import SERVICES, Client, service
+from userproxy.standalone.conforming import conform
 from userproxy.standalone.kinds import KINDS, by_kind
 from userproxy.standalone.protobuf import MAGIC, MEDIA_TYPE, ProtobufFault, decode
 from userproxy.standalone.protobuf_messages import KINDS as MESSAGES
 from userproxy.standalone.protobuf_messages import messages
-from userproxy.standalone.schema import Shape, Type, conform
+from userproxy.standalone.schema import Shape, Type
 
 RECORDED = [
     json.loads(line) for line in (Path(__file__).parent / "data" / "protobuf.jsonl").read_text().splitlines()

@@ -47,7 +47,7 @@ _END_SECONDS = 2.0
 _WATCH_SECONDS = (1800.0, 3600.0)
 """A watch without timeoutSeconds ends at a random time between these, as at a real server."""
 
-Handler = Callable[[web.Request, Target, wire.Format], Awaitable[web.StreamResponse]]
+Handler = Callable[[web.BaseRequest, Target, wire.Format], Awaitable[web.StreamResponse]]
 
 
 class ApiLimits(msgspec.Struct, frozen=True):
@@ -75,7 +75,7 @@ class Api:
         for watch in tuple(self._watches):
             watch.end()
 
-    async def handle(self, request: web.Request, target: Target, form: wire.Format) -> web.StreamResponse:
+    async def handle(self, request: web.BaseRequest, target: Target, form: wire.Format) -> web.StreamResponse:
         """Answer one request. Raises Refusal."""
         handler = self._handler(request.method, target)
         if handler is None:
@@ -117,13 +117,13 @@ class Api:
 
     # ---- reading ---------------------------------------------------------------------------------------------
 
-    async def _get(self, request: web.Request, target: Target, form: wire.Format) -> web.StreamResponse:
+    async def _get(self, request: web.BaseRequest, target: Target, form: wire.Format) -> web.StreamResponse:
         version = parse_get_version(request.query)
         await self._wait_for_version(version or 0)
         item = self._registry.read(target.kind, target.namespace, target.name)
         return answer(Viewer(target.kind, form).one(item), form)
 
-    async def _list(self, request: web.Request, target: Target, form: wire.Format) -> web.StreamResponse:
+    async def _list(self, request: web.BaseRequest, target: Target, form: wire.Format) -> web.StreamResponse:
         kind = target.kind
         options = parse_list_options(request.query, kind, target.name, watch=target.old_watch)
         if options.watch:
@@ -142,7 +142,7 @@ class Api:
             await asyncio.sleep(0.05)
 
     async def _watch(
-        self, request: web.Request, target: Target, options: ListOptions, form: wire.Format
+        self, request: web.BaseRequest, target: Target, options: ListOptions, form: wire.Format
     ) -> web.StreamResponse:
         transport = request.transport
 
@@ -160,7 +160,8 @@ class Api:
             cut_off,
         )
         self._watches.add(watch)
-        response = web.StreamResponse(headers={"Content-Type": form.content_type})
+        headers = [("Content-Type", form.content_type), *wire.common_headers()]
+        response = web.StreamResponse(headers=dict(headers))
         if target.kind.deprecation:
             response.headers["Warning"] = f'299 - "{target.kind.deprecation}"'
         try:
@@ -179,13 +180,17 @@ class Api:
 
     # ---- writing ---------------------------------------------------------------------------------------------
 
-    async def _create(self, request: web.Request, target: Target, form: wire.Format) -> web.StreamResponse:
+    async def _create(
+        self, request: web.BaseRequest, target: Target, form: wire.Format
+    ) -> web.StreamResponse:
         options = parse_write_options(request.query, "CreateOptions", request.headers.get("User-Agent", ""))
         body, options = await _read_object(request, target.kind, options)
         written = self._registry.create(target.kind, target.namespace, body, options)
         return _answer_written(target.kind, written, form)
 
-    async def _replace(self, request: web.Request, target: Target, form: wire.Format) -> web.StreamResponse:
+    async def _replace(
+        self, request: web.BaseRequest, target: Target, form: wire.Format
+    ) -> web.StreamResponse:
         options = parse_write_options(request.query, "UpdateOptions", request.headers.get("User-Agent", ""))
         body, options = await _read_object(request, target.kind, options)
         written = self._registry.replace(
@@ -193,7 +198,7 @@ class Api:
         )
         return _answer_written(target.kind, written, form)
 
-    async def _patch(self, request: web.Request, target: Target, form: wire.Format) -> web.StreamResponse:
+    async def _patch(self, request: web.BaseRequest, target: Target, form: wire.Format) -> web.StreamResponse:
         kind, status = target.kind, bool(target.subresource)
         body, content_type = await request.read(), request.content_type
         if content_type == APPLY_PATCH:
@@ -211,7 +216,9 @@ class Api:
             )
         return _answer_written(kind, written, form)
 
-    async def _delete(self, request: web.Request, target: Target, form: wire.Format) -> web.StreamResponse:
+    async def _delete(
+        self, request: web.BaseRequest, target: Target, form: wire.Format
+    ) -> web.StreamResponse:
         kind, name = target.kind, target.name
         options = parse_delete_options(request.query, await _read_delete_body(request))
         item = self._registry.delete(kind, target.namespace, name, options)
@@ -220,7 +227,7 @@ class Api:
         return answer(statuses.success(kind, name, item["metadata"]["uid"]), form)
 
     async def _delete_collection(
-        self, request: web.Request, target: Target, form: wire.Format
+        self, request: web.BaseRequest, target: Target, form: wire.Format
     ) -> web.StreamResponse:
         kind = target.kind
         selection = parse_list_options(request.query, kind)
@@ -244,7 +251,9 @@ def _change(kind: Kind, content_type: str, body: bytes) -> Change:
     return lambda item: patching.merge_patch(item, patch)
 
 
-async def _read_object(request: web.Request, kind: Kind, options: WriteOptions) -> tuple[Any, WriteOptions]:
+async def _read_object(
+    request: web.BaseRequest, kind: Kind, options: WriteOptions
+) -> tuple[Any, WriteOptions]:
     """Return the value of a body, and the options with the fields that it gives twice."""
     text = await request.read()
     content_type = request.headers.get("Content-Type", "")
@@ -257,7 +266,7 @@ async def _read_object(request: web.Request, kind: Kind, options: WriteOptions) 
     return body, msgspec.structs.replace(options, duplicates=duplicate_fields(text))
 
 
-async def _read_delete_body(request: web.Request) -> Json:
+async def _read_delete_body(request: web.BaseRequest) -> Json:
     body = await request.read()
     if not body:
         return {}

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from userproxy.standalone import statuses
+from userproxy.standalone.conforming import WrongType, conform, refuse_type
 from userproxy.standalone.kinds import Kind, by_kind
 from userproxy.standalone.objects import Json
-from userproxy.standalone.schema import WrongType, conform, refuse_type
 
 
 class WriteOptions(msgspec.Struct, frozen=True):

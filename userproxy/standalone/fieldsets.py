@@ -6,6 +6,7 @@ structured-merge-diff library, `fieldpath` and `typed`.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable
 from typing import Any, TypeAlias
@@ -18,6 +19,7 @@ Path: TypeAlias = tuple[str, ...]
 A last step `.` is the map or list item itself."""
 
 SELF = "."
+_DEFAULT_KEYS = {"protocol": "TCP"}
 _METADATA_FIELDS = ("annotations", "finalizers", "generateName", "labels", "ownerReferences")
 """Metadata that someone owns; the rest belongs to the server."""
 
@@ -71,9 +73,17 @@ def _collect(value: Any, shape: Shape, path: Path, found: dict[Path, Any]) -> No
 
 def item_step(item: Json, shape: Shape) -> str:
     """Return the step to an item of a list with keys; a key that is not given counts as its default."""
-    defaults = {"protocol": "TCP"}
-    keys = {key: item.get(key, defaults.get(key)) for key in sorted(shape.list_keys)}
-    return f"k:{_compact(keys)}"
+    keys = shape.list_keys
+    values = tuple([item.get(key, _DEFAULT_KEYS.get(key)) for key in keys])
+    try:
+        return _item_step(keys, values)
+    except TypeError:  # a key that is no scalar
+        return _item_step.__wrapped__(keys, values)
+
+
+@functools.lru_cache(maxsize=4096, typed=True)
+def _item_step(keys: tuple[str, ...], values: tuple[Any, ...]) -> str:
+    return f"k:{_compact(dict(sorted(zip(keys, values, strict=True))))}"
 
 
 def step_keys(step: str) -> Json:
@@ -91,14 +101,22 @@ def without_containers(paths: Iterable[Path]) -> set[Path]:
     return {path for path in paths if path[-1] != SELF or path[-2].startswith("k:")}
 
 
-def to_fields_v1(paths: Iterable[Path]) -> Json:
-    """Return FieldsV1 of paths, sorted as a real server sorts them."""
+@functools.lru_cache(maxsize=1024)
+def to_fields_v1(paths: frozenset[Path]) -> Json:
+    """Return FieldsV1 of paths, sorted as a real server sorts them; it is shared and must not be changed.
+
+    Objects of one kind that one client makes mostly have the same fields.
+    """
     root: Json = {}
     for path in paths:
         node = root
         for step in path:
             node = node.setdefault(step, {})
-    return _sorted(root)
+    made = _sorted(root)
+    if len(_MADE) >= _MOST_MADE:
+        _MADE.clear()
+    _MADE[id(made)] = (made, paths)
+    return made
 
 
 def _sorted(node: Json) -> Json:
@@ -112,11 +130,19 @@ def _step_order(step: str) -> tuple[Any, ...]:
     return (0, step)
 
 
-def from_fields_v1(fields: Any) -> set[Path]:
+_MOST_MADE = 2048
+_MADE: dict[int, tuple[Json, frozenset[Path]]] = {}
+"""FieldsV1 that was made here, by its id: most of what is read comes back as it was made."""
+
+
+def from_fields_v1(fields: Any) -> frozenset[Path]:
     """Return the paths of FieldsV1; what is no such document gives nothing."""
+    made = _MADE.get(id(fields))
+    if made is not None and made[0] is fields:
+        return made[1]
     found: set[Path] = set()
     _walk(fields, (), found)
-    return found
+    return frozenset(found)
 
 
 def _walk(node: Any, path: Path, found: set[Path]) -> None:

@@ -6,6 +6,7 @@ the headers `Origin` and `Host`, and are refused with 403. Tokens are not this m
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from urllib.parse import urlsplit
 
@@ -40,6 +41,7 @@ class HostGuard:
         return address.is_loopback or self._any_address
 
 
+@functools.lru_cache(maxsize=256)
 def _hostname(url: str) -> str:
     try:
         return urlsplit(url).hostname or ""
@@ -47,6 +49,7 @@ def _hostname(url: str) -> str:
         return ""
 
 
+@functools.lru_cache(maxsize=256)
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         return ipaddress.ip_address(text)

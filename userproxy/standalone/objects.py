@@ -7,6 +7,7 @@ them as they came. Stored objects are never changed in place; whoever wants anot
 from __future__ import annotations
 
 import datetime
+import functools
 from typing import Any, TypeAlias
 
 Json: TypeAlias = dict[str, Any]
@@ -56,7 +57,12 @@ def key_of(item: Json) -> str:
 
 def timestamp(seconds: float) -> str:
     """Return Unix time as the API writes it: UTC, whole seconds (RFC 3339)."""
-    return datetime.datetime.fromtimestamp(int(seconds), datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _second(int(seconds))
+
+
+@functools.lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def parse_timestamp(text: str) -> float:

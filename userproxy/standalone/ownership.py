@@ -49,7 +49,7 @@ def read_owners(item: Json) -> tuple[Owner, ...]:
     """Return the owners that an object names; entries without a manager or fields are left out."""
     owners = []
     for entry in item["metadata"].get("managedFields", []):
-        paths = frozenset(from_fields_v1(entry.get("fieldsV1")))
+        paths = from_fields_v1(entry.get("fieldsV1"))
         writer = Writer(
             entry.get("manager", ""), entry.get("operation", UPDATE), entry.get("subresource", "")
         )
@@ -80,7 +80,7 @@ def _entry(owner: Owner) -> Json:
 
 
 def after_update(
-    owners: Iterable[Owner],
+    owners: tuple[Owner, ...],
     old: Json | None,
     new: Json,
     shape: Shape,
@@ -92,6 +92,8 @@ def after_update(
     status = writer.subresource == "status"
     before: dict[Path, Any] = leaves(old, shape, status=status) if old is not None else {}
     after = leaves(new, shape, status=status)
+    if old is None and not owners:
+        return (Owner(writer, api_version, now, frozenset(after)),)
     changed = {path for path, value in after.items() if before.get(path, _MISSING) != value}
     gone = before.keys() - after.keys()
     # containers are shared by all who own something in them

@@ -17,6 +17,7 @@ import msgspec
 from userproxy.standalone import statuses
 from userproxy.standalone.addresses import ServiceAddresses
 from userproxy.standalone.applying import apply
+from userproxy.standalone.conforming import conform
 from userproxy.standalone.decoding import DEFAULT_WRITE, WriteOptions, decode
 from userproxy.standalone.deletion import DEFAULT_DELETE, DeleteOptions, Deletions
 from userproxy.standalone.fieldsets import leaves, without_containers
@@ -34,7 +35,6 @@ from userproxy.standalone.ownership import (
 )
 from userproxy.standalone.resources.namespace import INITIAL
 from userproxy.standalone.resources.servicecidr import DEFAULT_NAME
-from userproxy.standalone.schema import conform
 from userproxy.standalone.store import MemoryStore
 
 _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -258,7 +258,9 @@ class Registry:
         if causes:
             raise statuses.unprocessable(kind, name, causes)
         # what defaults and allotting added stands at the end; the wire has its own order
-        item.update(conform(item, kind.shape).item)
+        metadata = ordered(kind, item["metadata"])
+        item.update(conform({**item, "metadata": {}}, kind.shape).item)
+        item["metadata"] = metadata
 
     def apply(
         self,

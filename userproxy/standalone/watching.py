@@ -15,10 +15,10 @@ import msgspec
 
 from userproxy.errors import StoreError
 from userproxy.standalone import statuses, wire
+from userproxy.standalone.conforming import conform
 from userproxy.standalone.kinds import Kind
 from userproxy.standalone.objects import Json
 from userproxy.standalone.options import ListOptions
-from userproxy.standalone.schema import conform
 from userproxy.standalone.store import Event, ExpiredVersion, MemoryStore, with_version
 
 log = logging.getLogger(__name__)

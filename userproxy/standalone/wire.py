@@ -7,6 +7,8 @@ media types of bodies. What the representations hold is in `views`.
 from __future__ import annotations
 
 import enum
+import functools
+import uuid
 from typing import Any
 
 import msgspec
@@ -72,6 +74,12 @@ def write(value: Any, form: Format) -> bytes:
     return encode(value) + b"\n"
 
 
+def common_headers() -> tuple[tuple[str, str], ...]:
+    """Return the headers that every answer has."""
+    return (("Audit-Id", str(uuid.uuid4())), ("Cache-Control", "no-cache, private"))
+
+
+@functools.lru_cache(maxsize=256)
 def choose_format(accept: str, user_agent: str, pretty: str | None = None, include: str = "") -> Format:
     """Return the form that a client asks for by headers, `pretty` and `includeObject`. Raises Refusal (400, 406)."""
     if include not in ("", "Metadata", "Object", "None"):

@@ -18,10 +18,10 @@ import msgspec
 from aiohttp.http_exceptions import HttpProcessingError
 
 from userproxy.errors import ApiError
+from userproxy.standalone.conforming import WrongType, conform
 from userproxy.standalone.controllers.cluster import WATCHED, Deliver, WriteFailed
 from userproxy.standalone.kinds import Kind
 from userproxy.standalone.objects import Json, key_of
-from userproxy.standalone.schema import WrongType, conform
 
 log = logging.getLogger(__name__)
 

@@ -5,6 +5,7 @@ Pure. Source: `pkg/controller/util/endpoint/controller_utils.go`, `k8s.io/endpoi
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections.abc import Iterator
 
@@ -41,15 +42,15 @@ def addresses(pod: Json) -> tuple[str, ...]:
     """Return all addresses of the Pod in canonical form, those that are none left out."""
     status = pod["status"]
     given = [entry.get("ip", "") for entry in status.get("podIPs", [])] or [status.get("podIP", "")]
-    return tuple(_canonical(given))
+    return tuple([address for text in given if (address := _canonical(text))])
 
 
-def _canonical(given: list[str]) -> Iterator[str]:
-    for text in given:
-        try:
-            yield str(ipaddress.ip_address(text))
-        except ValueError:
-            continue
+@functools.lru_cache(maxsize=8192)
+def _canonical(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return ""
 
 
 def addresses_of(pod: Json, family: str) -> list[str]:

@@ -6,6 +6,7 @@ validation (`k8s.io/apimachinery/pkg/util/validation`, `pkg/api/validation/objec
 
 from __future__ import annotations
 
+import functools
 import re
 
 from userproxy.standalone.objects import Json
@@ -149,7 +150,8 @@ def dns_subdomain(text: str) -> list[str]:
     return faults
 
 
-def qualified_name(text: str) -> list[str]:
+@functools.lru_cache(maxsize=4096)
+def qualified_name(text: str) -> tuple[str, ...]:
     """Return what is wrong with `text` as a label key or similar: `name` or `prefix.example/name`."""
     prefix, slash, name = text.rpartition("/")
     faults = []
@@ -163,7 +165,7 @@ def qualified_name(text: str) -> list[str]:
         faults.append("name part must be no more than 63 characters")
     if not _QUALIFIED.fullmatch(name):
         faults.append(_QUALIFIED_RULE)
-    return faults
+    return tuple(faults)
 
 
 def label_value(text: str) -> list[str]:

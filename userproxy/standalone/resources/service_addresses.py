@@ -6,6 +6,7 @@ nothing is reserved before the write is final. Source: `pkg/registry/core/servic
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from typing import Protocol
 
@@ -237,6 +238,7 @@ def _drop_external(spec: Json) -> None:
         spec.pop(field, None)
 
 
+@functools.lru_cache(maxsize=8192)
 def is_address(text: str) -> bool:
     """Return whether `text` is an IP address as Kubernetes takes it (no leading zeros, no zone)."""
     try:

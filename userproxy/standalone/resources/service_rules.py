@@ -6,6 +6,7 @@ Owns rules on values that are already of the right type and have their defaults 
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 
@@ -169,6 +170,7 @@ def _is_cidr(text: str) -> bool:
     return "/" in text
 
 
+@functools.lru_cache(maxsize=8192)
 def unroutable(address: str) -> str:
     """Return why nothing outside this host can be reached at a valid address, empty when it can."""
     parsed = ipaddress.ip_address(address)
