@@ -13,6 +13,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
+from userproxy.core.addresses import address_text
 from userproxy.core.health import SyncHealth
 from userproxy.core.health_checks import HealthCheck
 from userproxy.core.plan import Plan, Running, plan
@@ -181,7 +182,8 @@ class Reconciler:
         before, self.check_failures = self.check_failures, await self._health_checks.show(checks)
         for check, reason in self.check_failures.items():
             if before.get(check) != reason:
-                log.warning("%s; tried again until it works", reason)
+                fields = {"service": str(check.service)}
+                log.warning("%s; tried again until it works", reason, extra=fields)
                 self._event(check.service, "FailedToStartServiceHealthcheck", reason)
         if self.check_failures:
             self._retry_at = self._clock() + self._next_retry()
@@ -260,7 +262,8 @@ class Reconciler:
         planned = {port.serving.key for port in step.record}.union(step.forget)
         self.failures = {spec: text for spec, text in self.failures.items() if spec.key not in planned}
         for spec, reason in failures.items():
-            log.warning("%s; tried again until it works", reason)
+            fields = {"service": str(spec.key.name), "listener": address_text((spec.address, spec.port))}
+            log.warning("%s; tried again until it works", reason, extra=fields)
             self._event(spec.key.name.service, "FailedToListen", reason)
             text = f"{reason}; tried again until it works"
             self._changed(Change(self._clock(), "listener", text, spec.key))
@@ -281,7 +284,7 @@ class Reconciler:
         for name, lines in service_warnings(annotations, touched, step.contended, self._settings).items():
             for line in lines:
                 if line not in self._warned.get(name, ()):
-                    log.warning("%s", line)
+                    log.warning("%s", line, extra={"service": str(name)})
                     self._event(name, "Misconfigured", line)
             if lines:
                 self._warned[name] = lines

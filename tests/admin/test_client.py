@@ -36,6 +36,14 @@ async def test_another_path_is_refused_in_the_servers_words() -> None:
             await asyncio.to_thread(client.ask, "/nothing", dict)
 
 
+async def test_what_names_clients_is_refused_with_the_reason() -> None:
+    async with running(MetricsServer(LOOPBACK, sources(), live=False)) as server:
+        assert server.address is not None
+        client = AgentClient(address_text(server.address))
+        with pytest.raises(AgentError, match="run it with --live-page on"):
+            await asyncio.to_thread(client.ask, "/connections?limit=1", dict)
+
+
 @contextmanager
 def saying(text: bytes) -> Iterator[str]:
     """A server that answers one connection with `text`, whatever it is asked."""

@@ -46,6 +46,12 @@ async def test_an_explanation_of_what_has_no_endpoints_needs_no_workers() -> Non
     assert msgspec.json.decode(answer.text, type=Explanation).ports[0].turns == ()
 
 
+async def test_connections_name_clients_and_so_are_not_for_everybody() -> None:
+    async with running(MetricsServer(LOOPBACK, sources(inspect=inside), live=False)) as server:
+        assert (await ask(server, "/connections")).status == 404
+        assert (await ask(server, "/explain?target=svc/web")).status == 200
+
+
 @pytest.mark.parametrize(
     ("query", "count"),
     [("", 2), ("?limit=1", 1), ("?limit=99999", 2), ("?service=a", 1), ("?namespace=other", 0)],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -10,11 +11,12 @@ import pytest
 
 from tests.build import endpoint_slice, key, name, service, services, serving_of, slices
 from userproxy.core.counters import PortCounters
+from userproxy.core.events import ConnectionEvent, change_event
 from userproxy.core.explain import World, explain
 from userproxy.core.explanation import Explanation, WorkerTurns, explanation_lines
 from userproxy.core.plan import PlanSettings, Running, plan
 from userproxy.core.policy import Route, Verdict
-from userproxy.core.reasons import capture_text, outcome, policy_text, setting_lines
+from userproxy.core.reasons import capture_text, outcome, policy_text, recent_failures, setting_lines
 from userproxy.core.table import ServiceTable
 from userproxy.core.target import parse_target
 from userproxy.model import (
@@ -308,6 +310,28 @@ def test_options_and_failures_are_listed() -> None:
         "2 of 9 connections were reset because no endpoint took them",
         "accepting rested 4 times at the limit of connections",
     )
+
+
+def test_recent_failures_are_the_last_few_of_that_port() -> None:
+    moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+    def event(verdict: str, **more: Any) -> ConnectionEvent:
+        fields = {
+            "client": "10.0.0.9:1000",
+            "namespace": "default",
+            "service": "web",
+            "opened": moment,
+            "seconds": 0.1,
+        }
+        return ConnectionEvent(time=moment, verdict=verdict, **{**fields, **more})
+
+    retried = event("closed", endpoint="10.0.0.2:80", failed=("10.0.0.1:80",), reason="connection refused")
+    others = [event("closed"), event("refused", service="other"), event("refused", ip_family="IPv6")]
+    change = change_event("endpoints", "changed", moment, key("web"))
+    (line,) = recent_failures(key("web"), [*others, change, retried])
+    assert "retried after 10.0.0.1:80" in line
+    assert len(recent_failures(key("web"), [event("refused")] * 9)) == 5
+    assert len(recent_failures(key("web", family=Family.IPV6), others)) == 1
 
 
 def test_local_without_networks_to_leave_out() -> None:

@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 SILENT_SECONDS = 45.0
 """An endless answer shows three times as often that it lives (`admin.events`)."""
+NAMING_CLIENTS = ("/connections", "/events")
+"""Answers that are served on loopback addresses only, unless --live-page is on."""
 ANSWER_SECONDS = 10.0
 """An agent with 10,000 Services takes below one to write its status."""
 
@@ -82,6 +84,11 @@ class AgentClient:
             connection.close()
 
     def _refused(self, code: int, path: str, body: bytes) -> AgentError:
+        if code == 404 and path.partition("?")[0] in NAMING_CLIENTS:
+            return AgentError(
+                f"the agent at {self._bind} tells nobody about its clients, because others than this host reach that "
+                "address; run it with --live-page on, or ask at a loopback address"
+            )
         line = body.decode(errors="replace").strip().partition("\n")[0][:200]
         return AgentError(f"the agent at {self._bind} answers {code} to {path}: {line}")
 

@@ -31,7 +31,7 @@ _METHODS = ("GET", "HEAD")
 
 
 class MetricsServer(HttpServer):
-    """Shows what `sources` say; `live`: with the events too, which name clients."""
+    """Shows what `sources` say; `live`: with events and connections too, which name clients."""
 
     def __init__(
         self, bind: BindAddress | None, sources: Sources, limits: Limits | None = None, *, live: bool = True
@@ -42,17 +42,17 @@ class MetricsServer(HttpServer):
         self._exporter = Exporter(sources, self._clock)
         self._only_local_names = bind is not None and bind.loopback
         self._turn = asyncio.Lock()
-        questions = Questions(sources)
+        questions = Questions(sources, live=live)
         self._routes: dict[str, Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]] = {
             "/metrics": self._metrics,
             "/proxyMode": self._proxy_mode,
             "/status": self._status,
             "/healthz": self._healthz,
             "/explain": questions.explain,
-            "/connections": questions.connections,
         }
         if live:
             self._routes["/events"] = self._events
+            self._routes["/connections"] = questions.connections
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         host = request.headers.get("Host")

@@ -17,8 +17,10 @@ from userproxy.admin.server import NOSNIFF, text_response
 from userproxy.admin.sources import Sources
 from userproxy.core.addresses import address_text
 from userproxy.core.connection_view import connections_view
+from userproxy.core.events import Event
 from userproxy.core.explain import explain
 from userproxy.core.explanation import PortExplanation, WorkerTurns
+from userproxy.core.reasons import recent_failures
 from userproxy.core.target import parse_source, parse_target
 from userproxy.errors import UsageError
 from userproxy.model import PortKey
@@ -27,10 +29,11 @@ MOST_CONNECTIONS = 1000
 
 
 class Questions:
-    """Answers from `sources`."""
+    """Answers from `sources`; `live`: with what names clients."""
 
-    def __init__(self, sources: Sources) -> None:
+    def __init__(self, sources: Sources, *, live: bool) -> None:
         self._sources = sources
+        self._live = live
         self._looking = asyncio.Lock()
 
     async def explain(self, request: web.BaseRequest) -> web.Response:
@@ -41,8 +44,13 @@ class Questions:
         except UsageError as error:
             return text_response(f"400 {error}\n", 400)
         explanation, keys = explain(target, source, self._sources.world())
+        events = await self._events() if keys and self._live else []
         ports = [
-            msgspec.structs.replace(port, turns=await self._turns(key, port))
+            msgspec.structs.replace(
+                port,
+                turns=await self._turns(key, port),
+                failures=(*port.failures, *recent_failures(key, events)),
+            )
             for port, key in zip(explanation.ports, keys, strict=True)
         ]
         return _json(msgspec.structs.replace(explanation, ports=tuple(ports)))
@@ -58,6 +66,11 @@ class Questions:
             # A filter is applied behind the bound: what is listed is the newest of all Services.
             found = await self._sources.inspect(None, MOST_CONNECTIONS if namespace or service else limit)
         return _json(connections_view(found, time.monotonic(), limit, namespace, service))
+
+    async def _events(self) -> list[Event]:
+        """Return the events that are kept, those that workers have not delivered yet included."""
+        async with self._sources.observers.reading() as log:
+            return log.read(log.first, len(log))[0]
 
     async def _turns(self, key: PortKey, port: PortExplanation) -> tuple[WorkerTurns, ...]:
         if not any(one.used for one in port.endpoints):

@@ -5,10 +5,11 @@ Owns these texts. What they tell comes from the functions that plans are made wi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from userproxy.core.addresses import address_text
 from userproxy.core.counters import PortCounters
+from userproxy.core.events import ConnectionEvent, Event, event_line, service_text
 from userproxy.core.explanation import EndpointReason
 from userproxy.core.networks import contains
 from userproxy.core.plan import Serving
@@ -20,12 +21,16 @@ from userproxy.model import (
     Balance,
     CaptureEntry,
     Endpoint,
+    Family,
     Frontend,
     FrontendKind,
     Host,
+    PortKey,
     Scope,
     ServicePort,
 )
+
+_MOST_FAILURES = 5
 
 
 def capture_text(frontend: Frontend, listener: Address | None, capture: str) -> str:
@@ -167,6 +172,19 @@ def setting_lines(port: ServicePort) -> Iterator[str]:
         yield f"connections to an endpoint that left end after {options.drain_seconds:g} s"
     if options.proxy_protocol:
         yield f"endpoints get PROXY protocol version {options.proxy_protocol}"
+
+
+def recent_failures(key: PortKey, events: Iterable[Event]) -> list[str]:
+    """Return the last few connections of a Service port that were refused, or carried only after a failed dial."""
+    family = "IPv6" if key.family is Family.IPV6 else "IPv4"
+    found = [
+        event
+        for event in events
+        if isinstance(event, ConnectionEvent)
+        and (event.verdict == "refused" or event.failed)
+        and (service_text(event), event.ip_family) == (str(key.name), family)
+    ]
+    return [event_line(event) for event in found[-_MOST_FAILURES:]]
 
 
 def failure_lines(counters: PortCounters) -> Iterator[str]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import _socket
 import errno
+import logging
 import select
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
+from userproxy.core.addresses import address_text
 from userproxy.core.balancer import Balancer
 from userproxy.core.counters import DIAL_BUCKETS, PortCounters
 from userproxy.dataplane.announcing import announce, push
@@ -23,6 +25,8 @@ from userproxy.model import Address
 
 if TYPE_CHECKING:
     from userproxy.dataplane.acceptor import Acceptor, Port
+
+log = logging.getLogger(__name__)
 
 DIAL_DEADLINES = (0.25, 0.5, 1.0, 2.0)
 """Seconds for each attempt, as in kube-proxy's userspace mode (pkg/proxy/userspace/proxysocket.go); then the last one again."""
@@ -338,7 +342,18 @@ class Connection:
 
     def _refuse(self) -> None:
         self.counters.failed += 1
+        if log.isEnabledFor(logging.DEBUG):
+            self._log_refused()
         self.reset(self.failure if self.attempts else "no usable endpoint")
+
+    def _log_refused(self) -> None:
+        fields = {
+            "service": str(self.port.key.name),
+            "client": address_text(self.peer_address[:2]),
+            "endpoint": address_text(self.endpoint) if self.endpoint else "",
+        }
+        reason = self.failure if self.attempts else "no usable endpoint"
+        log.debug("a connection is refused: %s", reason, extra=fields)
 
     def _drop(self, leg: Leg) -> None:
         reactor = self.reactor

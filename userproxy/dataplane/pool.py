@@ -91,7 +91,12 @@ class WorkerPool:
             now = time.monotonic()
             for link in tuple(self.links.values()):
                 if now - link.heard > HANG_SECONDS:
-                    log.error("worker %d (pid %d) hangs; it is replaced", link.index, link.process.pid)
+                    log.error(
+                        "worker %d (pid %d) hangs; it is replaced",
+                        link.index,
+                        link.process.pid,
+                        extra={"worker": link.index},
+                    )
                     link.kill()
                     link.heard = now
 
@@ -247,6 +252,7 @@ class WorkerPool:
             link.process.pid,
             link.process.returncode,
             link.connections,
+            extra={"worker": link.index},
         )
         short = time.monotonic() - link.started < SHORT_LIFE
         self._short_lives[link.index] = self._short_lives[link.index] + 1 if short else 0

@@ -114,8 +114,11 @@ def from_error_event(status: Status | None, server: str) -> RequestFailed:
 class RateLimitedLog:
     """Passes the first message of each kind on, and the next of that kind only after a pause."""
 
-    def __init__(self, log: logging.Logger, clock: Callable[[], float], pause: float = 120.0) -> None:
-        """`clock` is monotonic, `pause` in seconds."""
+    def __init__(
+        self, log: logging.Logger, clock: Callable[[], float], pause: float = 120.0, resource: str = ""
+    ) -> None:
+        """`clock` is monotonic, `pause` in seconds; `resource` is a field of each record."""
+        self._fields = {"resource": resource} if resource else {}
         self._log = log
         self._clock = clock
         self._pause = pause
@@ -127,7 +130,7 @@ class RateLimitedLog:
         now = self._clock()
         if last is None or now - last >= self._pause:
             self._said[kind] = now
-            self._log.log(level, "%s", text)
+            self._log.log(level, "%s", text, extra=self._fields)
 
 
 _KNOWN_STATUS = frozenset(int(status) for status in HTTPStatus)

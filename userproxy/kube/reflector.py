@@ -8,6 +8,7 @@ whose difference to the store is delivered. Meaning of objects is `kube.decode`'
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from collections import Counter
@@ -71,8 +72,10 @@ class Reflector:
         self._clock = clock
         self._rng = rng
         self._backoff = Backoff(timing.first_delay, timing.longest_delay, timing.healthy_after, clock, rng)
-        self._messages = RateLimitedLog(log, clock)
-        self._reader = ObjectReader(resource.decode, log.warning)
+        self._messages = RateLimitedLog(log, clock, resource=resource.name)
+        self._reader = ObjectReader(
+            resource.decode, functools.partial(log.warning, extra={"resource": resource.name})
+        )
         self._store = Store(resource.name)
         self._field_selector = resource.field_selector
         self._streaming_list = True
