@@ -19,6 +19,7 @@ from tests.dataplane.rig import (
     receive,
     rig,
     send,
+    serving,
     silent_endpoint,
     until,
 )
@@ -91,6 +92,15 @@ async def test_an_endpoint_that_comes_back_keeps_its_connections() -> None:
 async def test_a_service_that_is_gone(seconds: float) -> None:
     async with carried(drain_seconds=seconds) as (proxy, _, client):
         await proxy.plane.close([proxy.spec], [KEY])
+        assert await was_reset(client)
+
+
+async def test_a_service_that_is_replaced_keeps_its_connections_while_the_endpoint_is_there() -> None:
+    async with carried(drain_seconds=1000) as (proxy, address, client):
+        await proxy.plane.close([proxy.spec], [KEY])
+        await proxy.plane.open([proxy.spec], [serving([address], drain_seconds=0)])
+        assert await alive(client)
+        await proxy.serve([GONE], drain_seconds=0)
         assert await was_reset(client)
 
 

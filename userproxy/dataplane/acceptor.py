@@ -218,6 +218,8 @@ class Acceptor:
             port = self.ports.get(serving.key)
             if port is None:
                 port = self.ports[serving.key] = Port(serving.key, self._affinity)
+                if serving.options.drain_seconds >= 0:
+                    self._adopt(port)
             replaced = self._balance(port, serving, start)
             routes = {route.scope.value: route for route in serving.routes}
             if replaced or routes != port.routes:
@@ -249,6 +251,12 @@ class Acceptor:
         self._drains.changed(port, usable, options.drain_seconds, time.monotonic())
         port.drain_seconds = options.drain_seconds
         return replaced
+
+    def _adopt(self, port: Port) -> None:
+        """A Service that was deleted is there again: its connections go on with the endpoints that it has now."""
+        for connection in self.connections:
+            if connection.port.key == port.key:
+                connection.port = port
 
     def forget(self, keys: Iterable[PortKey]) -> None:
         """Drop Service ports that are gone, with their counters; open connections go on."""
