@@ -215,7 +215,10 @@ def _on_signals(stopping: asyncio.Event, forced: asyncio.Event, reloading: Reloa
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, received)
-    loop.add_signal_handler(signal.SIGHUP, reloading.ask if reloading else received)
+    if reloading:
+        loop.add_signal_handler(signal.SIGHUP, reloading.ask)
+    elif signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup(1)
+        loop.add_signal_handler(signal.SIGHUP, received)
 
 
 def _run(main: Coroutine[Any, Any, None]) -> int:

@@ -46,7 +46,7 @@ class Config:
     config: str = setting(
         "",
         "Configuration file: a KubeProxyConfiguration, a UserproxyConfiguration, or both as two YAML documents. Flags and "
-        "environment win over it. Read again when it changes and on SIGHUP.",
+        "environment win over it. run and standalone read it again when it changes and on SIGHUP.",
         commands=EVERY | CHECK,
         metavar="FILE",
     )
