@@ -1,7 +1,7 @@
 """Program: DNS servers in one process. Each answers every question with an address of its own, which tells who answered.
 
-Argument: JSON of pairs: address, and the descriptor of a bound UDP socket or [host, port] to bind. Prints one empty line when
-it serves, and ends with its standard input. Nothing but the standard library, one epoll: it shall be faster than what it tests.
+Argument: JSON of pairs: address, and the descriptor of a bound UDP socket or [host, port] to bind. Prints `{}` when it serves,
+and ends with its standard input. Nothing but the standard library, one epoll: it shall be faster than what it tests.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main() -> None:
             sock.bind(tuple(place))
         sock.setblocking(False)
         sockets[sock.fileno()] = (sock, address)
-    print(flush=True)
+    print("{}", flush=True)
     serve(sockets)
 
 

@@ -203,7 +203,7 @@ class Config:
     )
     udp_max_flows: int = setting(
         0,
-        "UDP flows at once in each worker, above which the one idle for the longest time ends; 0: 32768, or less where "
+        "UDP flows at once in each worker, above which an old one ends for each new one; 0: 32768, or less where "
         "descriptors are few; all workers together take half of ip_local_port_range at most, as each flow needs a port.",
         commands=AGENT,
         metavar="N",

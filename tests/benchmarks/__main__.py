@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from tests.benchmarks import compare, isolation, report, rounds, syscalls
+from tests.benchmarks import compare, dns, isolation, report, rounds, syscalls
 from tests.benchmarks.control import scenario
 from tests.benchmarks.workloads import WORKLOADS
 
@@ -39,6 +39,8 @@ def _measure(chosen: argparse.Namespace, options: list[str]) -> None:
     """Run a command that measures. Raises RuntimeError when something that it needs does not work."""
     if chosen.command == "dataplane":
         _dataplane(chosen)
+    elif chosen.command == "dns":
+        dns.run(dns.Settings(chosen.rounds, chosen.questions, chosen.workers), chosen.output)
     elif chosen.command == "syscalls":
         syscalls.run(chosen.seconds, chosen.workers, _also(chosen))
     else:
@@ -71,6 +73,11 @@ def _parser() -> argparse.ArgumentParser:
             metavar="NAME=DIR",
             help="another checkout in the same rounds",
         )
+    asking = commands.add_parser("dns", help="DNS through a UDP port, beside nginx stream and no proxy")
+    asking.add_argument("--rounds", type=int, default=3)
+    asking.add_argument("--questions", type=int, default=50_000, help="of each sample")
+    asking.add_argument("--workers", default="0", help="as of `userproxy run` (default 0: one process)")
+    asking.add_argument("--output", type=Path, default=RESULTS)
     control = commands.add_parser(
         "control", help="`userproxy run` with many Services; options for it follow after --"
     )

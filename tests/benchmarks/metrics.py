@@ -67,6 +67,16 @@ METRICS: tuple[Metric, ...] = (
     Metric("churn", "rate", "new connections while endpoints change", "/s", higher_is_better=True),
     Metric("churn", "changes", "changes of endpoints", "/s", higher_is_better=True, pictured=False),
     Metric("churn", "p99_us", "p99 while endpoints change", "µs", pictured=False),
+    *(
+        metric
+        for workload, what in (("dns", "a port each"), ("dns-kept", "ports kept"))
+        for metric in (
+            Metric(workload, "rate", f"questions, {what}", "/s", higher_is_better=True),
+            *_cpu(workload, "µs each", 1e6),
+            Metric(workload, "p50_us", f"p50 of 50 at a time, {what}", "µs"),
+            Metric(workload, "p99_us", f"p99 of 50 at a time, {what}", "µs"),
+        )
+    ),
     Metric("mixed", "p99_us", "p99 of short requests beside bulk", "µs"),
     Metric("mixed", "p999_us", "p99.9 of short requests beside bulk", "µs", pictured=False),
     Metric("mixed", "rate", "bulk beside short requests", "GB/s", higher_is_better=True),

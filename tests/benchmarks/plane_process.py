@@ -65,7 +65,8 @@ async def apply(plane: WorkerPool | LocalPlane, command: dict[str, Any]) -> list
 
 
 def _key(name: str) -> PortKey:
-    return PortKey(ServicePortName("default", name, "", "TCP"), Family.IPV4)
+    """Return the key of a Service port; the one named `dns` is of UDP."""
+    return PortKey(ServicePortName("default", name, "", "UDP" if name == "dns" else "TCP"), Family.IPV4)
 
 
 async def _standard_input() -> asyncio.StreamReader:

@@ -128,8 +128,13 @@ def number(value: float) -> str:
 
 def _remarks(run: Run) -> list[str]:
     rounds = len({sample.round for sample in run.samples})
+    size = (
+        f"{run.settings['seconds']} s"
+        if "seconds" in run.settings
+        else f"{run.settings['questions']:,} questions"
+    )
     about = (
-        f"{summary_line(run.machine)}. {rounds} rounds of {run.settings['seconds']} s, targets in random order. "
+        f"{summary_line(run.machine)}. {rounds} rounds of {size}, targets in random order. "
         f"Medians; in brackets the median ratio to {run.reference} within a round and its bootstrap 95 % interval. "
         "↑ more is better, ↓ less is better."
     )

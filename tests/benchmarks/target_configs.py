@@ -13,9 +13,10 @@ Address: TypeAlias = tuple[str, int]
 
 ENDPOINTS = 8
 LISTEN_ADDRESSES = 4
-WEB_PORT, SINK_PORT = 810, 830
+WEB_PORT, SINK_PORT, DNS_PORT = 810, 830, 850
 
 WEB_ENDPOINTS: tuple[Address, ...] = tuple((f"127.0.1.{n}", 800 + n) for n in range(1, ENDPOINTS + 1))
+DNS_ENDPOINTS: tuple[Address, ...] = tuple((f"127.0.1.{n}", 840 + n) for n in range(1, ENDPOINTS + 1))
 SINK_ENDPOINTS: tuple[Address, ...] = tuple((f"127.0.1.{n}", 820 + n) for n in range(1, ENDPOINTS + 1))
 
 STREAM_MODULE = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
@@ -54,6 +55,19 @@ def nginx_stream(folder: Path, number: int) -> str:
             f"  upstream {name} {{ {servers} }}\n  server {{ {listen} proxy_pass {name}; proxy_half_close on; }}\n"
         )
     return f"load_module {STREAM_MODULE};\n{_nginx_head(folder, 'stream')}\nstream {{\n{''.join(parts)}}}\n"
+
+
+def nginx_dns(folder: Path, number: int) -> str:
+    """Return the configuration of nginx as a UDP proxy with one worker, round robin, for questions with one answer each."""
+    servers = " ".join(f"server {host}:{port};" for host, port in DNS_ENDPOINTS)
+    head = _nginx_head(folder, "dns").replace("worker_connections 16384", "worker_connections 60000")
+    return f"""load_module {STREAM_MODULE};
+{head}
+stream {{
+  upstream dns {{ {servers} }}
+  server {{ listen 127.0.{number}.1:{DNS_PORT} udp; proxy_pass dns; proxy_responses 1; proxy_timeout 5s; }}
+}}
+"""
 
 
 def haproxy(number: int, control_socket: Path) -> str:

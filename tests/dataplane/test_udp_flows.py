@@ -61,9 +61,10 @@ class Clockwork:
 
     def later(self, seconds: float) -> None:
         """Let so much time pass."""
-        for flow in (*self.flows.short, *self.flows.streams):
-            flow.last -= seconds
-            flow.begun -= seconds
+        for queue in (self.flows.waiting, self.flows.answered, self.flows.streams):
+            for flow in queue:
+                flow.last -= seconds
+                flow.begun -= seconds
         self.flows._expire()
 
 
@@ -129,6 +130,16 @@ def test_streams_are_spared_when_room_is_needed(clockwork: Clockwork) -> None:
     for _ in range(5):
         clockwork.ask(clockwork.client())
     assert clockwork.ask(stream) == flow
+    assert (clockwork.counters.active, clockwork.counters.flows_evicted) == (3, 3)
+
+
+def test_slow_answers_are_waited_for_when_room_is_needed(clockwork: Clockwork) -> None:
+    slow = clockwork.client()
+    flow = clockwork.ask(slow)
+    for _ in range(5):
+        clockwork.answer(clockwork.ask(clockwork.client()))
+    clockwork.answer(flow)
+    assert slow.recv(100) == b"answer"
     assert (clockwork.counters.active, clockwork.counters.flows_evicted) == (3, 3)
 
 

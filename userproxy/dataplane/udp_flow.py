@@ -70,7 +70,7 @@ class UdpFlow:
         """the first datagram, until an answer comes"""
         self.generation = listener.port.generation
         """the Service port's, when `endpoint` was last seen to be one of its endpoints"""
-        self.queue = flows.short
+        self.queue = flows.waiting
         self.begun = self.last = flows.reactor.now
         self.answered = False
         self.left = False

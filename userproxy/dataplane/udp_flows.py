@@ -1,7 +1,7 @@
 """The flows of one worker: how long they live, and how many there may be.
 
-Owns idle times and the limit. Two queues in the order of last use, as conntrack has two timeouts: streams, and flows without
-answers or younger than two seconds. What a flow does with datagrams is `dataplane.udp_flow`'s work.
+Owns idle times and the limit. Three queues, each in the order of last use: flows that wait for their first answer, flows that
+have one, and streams, which conntrack has a timeout of its own for. What a flow does is `dataplane.udp_flow`'s work.
 """
 
 from __future__ import annotations
@@ -37,15 +37,21 @@ class UdpFlows:
     def __init__(self, reactor: Reactor, settings: UdpSettings, begun: Callable[[Port], None]) -> None:
         self.reactor = reactor
         self.limit = settings.max_flows
-        self.short: IdleQueue = OrderedDict()
+        self.waiting: IdleQueue = OrderedDict()
+        self.answered: IdleQueue = OrderedDict()
         self.streams: IdleQueue = OrderedDict()
         self.begun = begun
-        self._timeouts = ((self.short, settings.timeout), (self.streams, settings.stream_timeout))
+        self._queues = (
+            (self.answered, settings.timeout),
+            (self.waiting, settings.timeout),
+            (self.streams, settings.stream_timeout),
+        )
+        """with their idle times, in the order in which flows make room"""
         look = min(LOOK_SECONDS, settings.timeout / 4, settings.stream_timeout / 4)
         self._looks = reactor.deadlines(max(look, TICK), UdpFlows._expire)
 
     def __len__(self) -> int:
-        return len(self.short) + len(self.streams)
+        return len(self.waiting) + len(self.answered) + len(self.streams)
 
     def connect(self, endpoint: Address) -> _socket.socket:
         """Return a socket for a new flow, at the cost of an old one when there is no room.
@@ -69,7 +75,7 @@ class UdpFlows:
 
     def add(self, flow: UdpFlow) -> None:
         """Begin to pass on the answers of `flow`, and to count its idle time."""
-        self.short[flow] = None
+        self.waiting[flow] = None
         flow.listener.by_client[flow.client] = flow
         port = flow.listener.port
         port.counters.active += 1
@@ -84,8 +90,15 @@ class UdpFlows:
         """An answer came: start the idle time anew, and tell a stream from a question with its answer."""
         if flow.left:
             return
-        now = self.reactor.now
-        flow.last = now
+        now = flow.last = self.reactor.now
+        if flow.queue is self.streams:
+            flow.queue.move_to_end(flow)
+        elif now - flow.begun >= STREAM_AGE:
+            self._move(flow, self.streams)
+        elif flow.queue is self.answered:
+            flow.queue.move_to_end(flow)
+        else:
+            self._move(flow, self.answered)
         if not flow.answered:
             flow.answered = True
             flow.kept = None
@@ -94,12 +107,6 @@ class UdpFlows:
             port.counters.carried += 1
             if port.outcomes is not None:
                 port.outcomes.reached(flow.endpoint)
-        if flow.queue is self.short and now - flow.begun >= STREAM_AGE:
-            del self.short[flow]
-            flow.queue = self.streams
-            self.streams[flow] = None
-        else:
-            flow.queue.move_to_end(flow)
 
     def leave(self, flow: UdpFlow) -> None:
         """The client's next datagrams take another endpoint; answers of this one are passed on until it is idle."""
@@ -108,10 +115,8 @@ class UdpFlows:
         flow.listener.leaving.add(flow)
         flow.listener.by_client.pop(flow.client, None)
         if flow.queue is self.streams:
-            del self.streams[flow]
-            flow.queue = self.short
-            self.short[flow] = None
             flow.last = self.reactor.now
+            self._move(flow, self.answered)
 
     def end(self, flow: UdpFlow) -> None:
         """End a flow."""
@@ -133,23 +138,27 @@ class UdpFlows:
 
     def endpoints_of(self, port: Port) -> list[Address]:
         """Return the endpoint of each flow of a Service port."""
-        return [
-            flow.endpoint
-            for queue in (self.short, self.streams)
-            for flow in queue
-            if flow.listener.port is port
-        ]
+        return [flow.endpoint for queue, _ in self._queues for flow in queue if flow.listener.port is port]
 
     def _evict(self) -> _socket.socket:
-        """End the flow that was not used for the longest time, streams last (as conntrack's early drop spares them)."""
-        flow = next(iter(self.short or self.streams))
+        """End the flow that was not used for the longest time: one that had its answer, else one that waits, else a stream.
+
+        So a flood of new addresses pushes out neither slow answers nor streams (which conntrack's early drop spares, too).
+        """
+        flow = next(iter(next(queue for queue, _ in self._queues if queue)))
         flow.listener.port.counters.flows_evicted += 1
         self.end(flow)
         return flow.sock
 
+    @staticmethod
+    def _move(flow: UdpFlow, queue: IdleQueue) -> None:
+        del flow.queue[flow]
+        flow.queue = queue
+        queue[flow] = None
+
     def _expire(self) -> None:
         now = self.reactor.now
-        for queue, seconds in self._timeouts:
+        for queue, seconds in self._queues:
             while queue:
                 flow = next(iter(queue))
                 if flow.last + seconds > now:
