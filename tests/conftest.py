@@ -7,6 +7,8 @@ namespaces. Elsewhere the reasons are printed at the end of the run.
 from __future__ import annotations
 
 import os
+import random
+import socket
 import subprocess
 from collections.abc import Iterator
 
@@ -27,6 +29,20 @@ def nothing_is_left_behind() -> Iterator[None]:
     before = host_state()
     yield
     assert host_state() == before
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port number that nobody listens on at any address, outside of what the kernel gives to outgoing connections."""
+    for number in random.sample(range(20000, 32000), 100):
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            try:
+                sock.bind(("::", number))
+            except OSError:
+                continue
+            return number
+    raise AssertionError("a hundred ports are taken")
 
 
 def host_state() -> dict[str, str]:
@@ -69,3 +85,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         for test, reason in skipped.items():
             print(f"\nskipped on a machine that could run it: {test}: {reason}")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+FIRST = ("test_readme.py", "test_api_outage.py", "test_kill.py", "test_repair_cleanup.py", "test_streams.py")
+"""Files that take long; with several processes they begin first, so that none of them is what all others wait for."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long files first; the order is otherwise that of the folders."""
+    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))

@@ -1,6 +1,7 @@
 """The tests in one command: python3 tests/run.py [OPTIONS of pytest].
 
-Makes the virtual environment and installs the Debian packages that the tests use, as far as it may.
+Makes the virtual environment and installs the Debian packages that the tests use, as far as it may. Runs one process more than
+there are cores, since many tests wait; `-n 0` runs all in one.
 """
 
 import os
@@ -28,4 +29,5 @@ if __name__ == "__main__":
     python = ensure_environment("test")
     os.chdir(ROOT)
     os.environ["PATH"] += ":/usr/sbin:/sbin"
-    os.execv(python, [str(python), "-m", "pytest", *sys.argv[1:]])
+    processes = ["-n", str(len(os.sched_getaffinity(0)) + 1), "--dist", "loadfile", "--no-loadscope-reorder"]
+    os.execv(python, [str(python), "-m", "pytest", *processes, *sys.argv[1:]])

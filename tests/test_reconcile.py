@@ -288,34 +288,34 @@ def opens(port: int, address: str = "127.0.0.1") -> bool:
         return sock.connect_ex((address, port)) == 0
 
 
-async def test_a_node_port_needs_no_capture_and_follows_the_hosts_addresses(unused_tcp_port: int) -> None:
+async def test_a_node_port_needs_no_capture_and_follows_the_hosts_addresses(free_port: int) -> None:
     async with running() as loop:
         loop.reconciler.feed_addresses(["127.0.0.1"])
-        loop.reconciler.feed(services(with_node_port(unused_tcp_port)))
+        loop.reconciler.feed(services(with_node_port(free_port)))
         loop.reconciler.feed(WEB_UP)
-        await until(lambda: opens(unused_tcp_port))
+        await until(lambda: opens(free_port))
         assert [frontend.port for frontend in loop.capture.entries] == [80]
         loop.reconciler.feed_addresses(["127.0.0.1", "127.0.0.9"])
-        await until(lambda: opens(unused_tcp_port, "127.0.0.9"))
+        await until(lambda: opens(free_port, "127.0.0.9"))
         loop.reconciler.feed(services(service("web")))
-        await until(lambda: not opens(unused_tcp_port))
+        await until(lambda: not opens(free_port))
 
 
 async def test_a_taken_node_port_is_told_once_and_taken_when_it_is_free(
-    monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+    monkeypatch: pytest.MonkeyPatch, free_port: int
 ) -> None:
     monkeypatch.setattr(reconcile, "RETRY_SECONDS", (0.05,))
     async with running() as loop:
         loop.reconciler.feed_addresses(["127.0.0.1"])
-        with socket.create_server(("127.0.0.1", unused_tcp_port)):
-            loop.reconciler.feed(services(with_node_port(unused_tcp_port)))
+        with socket.create_server(("127.0.0.1", free_port)):
+            loop.reconciler.feed(services(with_node_port(free_port)))
             loop.reconciler.feed(WEB_UP)
             await until(lambda: bool(loop.warned))
             name_, reason, text = loop.warned[0]
             assert (str(name_), reason) == ("default/web", "FailedToListen")
-            assert f"127.0.0.1:{unused_tcp_port}" in text
+            assert f"127.0.0.1:{free_port}" in text
         await until(lambda: not loop.reconciler.failures)
-        await until(lambda: opens(unused_tcp_port))
+        await until(lambda: opens(free_port))
 
 
 async def test_a_node_port_that_outgoing_connections_may_take_is_warned_of() -> None:
@@ -327,15 +327,15 @@ async def test_a_node_port_that_outgoing_connections_may_take_is_warned_of() -> 
 
 
 async def test_rows_1_9_9_and_1_9_11_health_checks_are_opened_counted_and_retried(
-    monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+    monkeypatch: pytest.MonkeyPatch, free_port: int
 ) -> None:
     monkeypatch.setattr(reconcile, "RETRY_SECONDS", (0.05,))
     async with running() as loop:
         loop.reconciler.feed(
             Changes("nodes", (Node("n1", addresses=("127.0.0.1",)),), listed=True),
         )
-        with socket.create_server(("0.0.0.0", unused_tcp_port)):
-            loop.reconciler.feed(services(with_node_port(0, health_check_node_port=unused_tcp_port)))
+        with socket.create_server(("0.0.0.0", free_port)):
+            loop.reconciler.feed(services(with_node_port(0, health_check_node_port=free_port)))
             loop.reconciler.feed(
                 slices(endpoint_slice("web-1", "web", SliceEndpoint("127.0.0.1", node="n1")))
             )
@@ -345,9 +345,9 @@ async def test_rows_1_9_9_and_1_9_11_health_checks_are_opened_counted_and_retrie
         await until(lambda: not loop.reconciler.check_failures)
         [check] = loop.reconciler.running.health_checks[name("web")]
         assert check.endpoints == 1
-        assert opens(unused_tcp_port)
+        assert opens(free_port)
         loop.reconciler.feed(services(removed=("web",)))
-        await until(lambda: not opens(unused_tcp_port))
+        await until(lambda: not opens(free_port))
         assert loop.reconciler.running.health_checks == {}
 
 

@@ -50,11 +50,11 @@ async def ask(
 
 
 @pytest.mark.parametrize("row", ["1.9.3", "1.9.4", "1.9.5", "1.9.6"])
-async def test_with_local_endpoints(row: str, unused_tcp_port: int) -> None:
+async def test_with_local_endpoints(row: str, free_port: int) -> None:
     async with servers() as made:
-        assert await made.show([check(unused_tcp_port, 2)]) == {}
+        assert await made.show([check(free_port, 2)]) == {}
         method, path = ("POST", "/any/path") if row == "1.9.3" else ("GET", "/healthz")
-        status, weight, text = await ask(unused_tcp_port, method, path)
+        status, weight, text = await ask(free_port, method, path)
     assert (status, weight) == (200, "2")
     wanted = {
         "service": {"namespace": "default", "name": "web"},
@@ -64,40 +64,40 @@ async def test_with_local_endpoints(row: str, unused_tcp_port: int) -> None:
     assert text == json.dumps(wanted, indent="\t")
 
 
-async def test_row_1_9_8_without_local_endpoints_or_health_it_fails(unused_tcp_port: int) -> None:
+async def test_row_1_9_8_without_local_endpoints_or_health_it_fails(free_port: int) -> None:
     healthy = Healthy()
     async with servers(healthy) as made:
-        await made.show([check(unused_tcp_port, 0)])
-        assert (await ask(unused_tcp_port))[:2] == (503, "0")
+        await made.show([check(free_port, 0)])
+        assert (await ask(free_port))[:2] == (503, "0")
         healthy.value = False
-        await made.show([check(unused_tcp_port, 3)])
-        status, weight, text = await ask(unused_tcp_port)
+        await made.show([check(free_port, 3)])
+        status, weight, text = await ask(free_port)
         assert (status, weight, json.loads(text)["serviceProxyHealthy"]) == (503, "3", False)
 
 
-async def test_both_families_answer_for_themselves_on_one_port(unused_tcp_port: int) -> None:
+async def test_both_families_answer_for_themselves_on_one_port(free_port: int) -> None:
     async with servers() as made:
-        four = check(unused_tcp_port, 1, addresses=("0.0.0.0",))
-        six = check(unused_tcp_port, 0, Family.IPV6, ("::",))
+        four = check(free_port, 1, addresses=("0.0.0.0",))
+        six = check(free_port, 0, Family.IPV6, ("::",))
         assert await made.show([four, six]) == {}
-        assert (await ask(unused_tcp_port))[0] == 200
-        assert (await ask(unused_tcp_port, host="[::1]"))[0] == 503
+        assert (await ask(free_port))[0] == 200
+        assert (await ask(free_port, host="[::1]"))[0] == 503
 
 
-async def test_a_taken_port_is_named_and_opened_once_it_is_free(unused_tcp_port: int) -> None:
+async def test_a_taken_port_is_named_and_opened_once_it_is_free(free_port: int) -> None:
     async with servers() as made:
-        wanted = check(unused_tcp_port, 1)
-        with socket.create_server(("127.0.0.1", unused_tcp_port)):
+        wanted = check(free_port, 1)
+        with socket.create_server(("127.0.0.1", free_port)):
             failures = await made.show([wanted])
             assert list(failures) == [wanted]
             assert "healthCheckNodePort of Service default/web: cannot listen" in failures[wanted]
         assert await made.show([wanted]) == {}
-        assert (await ask(unused_tcp_port))[0] == 200
+        assert (await ask(free_port))[0] == 200
 
 
-async def test_row_1_9_10_a_check_that_is_gone_answers_no_more(unused_tcp_port: int) -> None:
+async def test_row_1_9_10_a_check_that_is_gone_answers_no_more(free_port: int) -> None:
     async with servers() as made:
-        await made.show([check(unused_tcp_port, 1)])
+        await made.show([check(free_port, 1)])
         await made.show([])
         with pytest.raises(aiohttp.ClientConnectorError):
-            await ask(unused_tcp_port)
+            await ask(free_port)
