@@ -28,6 +28,9 @@ ENDPOINTS = {
     "`--metrics-bind-address` `/proxyMode`": "the capture in use",
     "`--metrics-bind-address` `/status`": "JSON: capture and every probe's answer, watches and their age, "
     "Services with frontends, listeners, endpoints, counters",
+    "`--metrics-bind-address` `/`": "the live page, for browsers; see --live-page",
+    "`--metrics-bind-address` `/live`": "what the live page and `userproxy top` show, a snapshot a second: JSON lines, or "
+    "server-sent events, with events in between; parameters search, sort, page, open (namespace/name); see --live-page",
     "`--metrics-bind-address` `/events`": "what happened to connections and endpoints, for `userproxy observe`: JSON lines, or "
     "server-sent events for who accepts them; parameters follow, last, since (seconds), namespace, service, endpoint, client, "
     "verdict; see --live-page",

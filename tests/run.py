@@ -20,6 +20,7 @@ PACKAGES = {
     "systemd-analyze": "systemd",
     "man": "man-db",
     "haproxy": "haproxy",
+    "chromium": "chromium",
 }
 
 if __name__ == "__main__":

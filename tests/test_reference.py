@@ -19,8 +19,8 @@ def test_every_http_endpoint_is_listed() -> None:
     served = set()
     for module in ("health.py", "metrics.py"):
         text = (ROOT / "userproxy" / "admin" / module).read_text()
-        served |= set(re.findall(r'"(/[a-zA-Z]+)"', text))
-    assert served == {re.findall(r"`(/\w+)`", where)[0] for where in ENDPOINTS}
+        served |= set(re.findall(r'"(/[a-zA-Z]*)"', text))
+    assert served == {re.findall(r"`(/\w*)`", where)[0] for where in ENDPOINTS}
 
 
 def test_the_readme_is_short_and_points_at_the_reference() -> None:

@@ -11,7 +11,7 @@ import gc
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from userproxy.admin.health import HEALTHZ_SETTING, HealthServer
 from userproxy.admin.health_checks import HealthCheckServers
@@ -25,11 +25,13 @@ from userproxy.capture.host_addresses import follow_host_addresses
 from userproxy.capture.settings import CaptureSettings
 from userproxy.config import Config
 from userproxy.core.addresses import HEALTHZ_PORT, METRICS_PORT, parse_bind_address
+from userproxy.core.counters import PortCounters
 from userproxy.core.event_log import EventLog
 from userproxy.core.explain import World
 from userproxy.core.health import HealthVerdict, ReadinessLatch, StartStep, SyncHealth, node_state
 from userproxy.core.plan_settings import PlanSettings
 from userproxy.core.policy import Verdict
+from userproxy.core.service_search import find_services
 from userproxy.core.status import CaptureView, ServiceView, WorkersView, service_views
 from userproxy.dataplane.plane import LocalPlane, PlaneSettings
 from userproxy.dataplane.pool import WorkerPool, worker_count
@@ -154,6 +156,12 @@ class Agent:
         counters = dict(self.plane.counters())
         return service_views(reconciler.table, reconciler.running, counters, reconciler.listening)
 
+    def _views(
+        self, names: Iterable[ServiceName], counters: Mapping[PortKey, PortCounters]
+    ) -> Iterator[ServiceView]:
+        reconciler = self.reconciler
+        return service_views(reconciler.table, reconciler.running, counters, reconciler.listening, names)
+
     def _warn(self, service: ServiceName, reason: str, text: str) -> None:
         self.cluster.events.warn(service, reason, text)
 
@@ -203,6 +211,9 @@ class Agent:
             workers=lambda: WorkersView(*self.plane.workers, self.plane.paused, self.plane.affinity.held),
             services=self.services,
             warnings=self._warnings,
+            busy=self.plane.busy_counters,
+            find=lambda text: find_services(self.reconciler.table, self.reconciler.running, text),
+            views=self._views,
             observers=self._observers,
             world=self._world,
             inspect=self.plane.inspect,

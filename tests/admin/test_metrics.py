@@ -120,7 +120,9 @@ async def test_nothing_but_get_and_head(path: str, method: str) -> None:
     assert answer.headers["allow"] == "GET, HEAD"
 
 
-@pytest.mark.parametrize("path", ["/", "/metrics/", "/livez", "/readyz", "/configz", "/debug/pprof/"])
+@pytest.mark.parametrize(
+    "path", ["/index.html", "/metrics/", "/livez", "/readyz", "/configz", "/debug/pprof/"]
+)
 async def test_other_paths_are_404_and_name_what_there_is(path: str) -> None:
     async with running(MetricsServer(LOOPBACK, sources())) as server:
         answer = await ask(server, path)

@@ -18,6 +18,8 @@ from prometheus_client.registry import Collector
 from userproxy.admin.events import answer_events
 from userproxy.admin.exporter import Exporter, read_process
 from userproxy.admin.exposition import Exposition
+from userproxy.admin.live import answer_live
+from userproxy.admin.page_files import file_response, read_files
 from userproxy.admin.questions import Questions
 from userproxy.admin.server import NOSNIFF, HttpServer, Limits, text_response
 from userproxy.admin.sources import Sources
@@ -31,7 +33,7 @@ _METHODS = ("GET", "HEAD")
 
 
 class MetricsServer(HttpServer):
-    """Shows what `sources` say; `live`: with events and connections too, which name clients."""
+    """Shows what `sources` say; `live`: with the live page, events and connections too, which name clients."""
 
     def __init__(
         self, bind: BindAddress | None, sources: Sources, limits: Limits | None = None, *, live: bool = True
@@ -50,9 +52,13 @@ class MetricsServer(HttpServer):
             "/healthz": self._healthz,
             "/explain": questions.explain,
         }
+        self._files: dict[str, bytes] = {}
         if live:
+            self._files = read_files()
             self._routes["/events"] = self._events
             self._routes["/connections"] = questions.connections
+            self._routes["/live"] = self._live
+            self._routes.update(dict.fromkeys(self._files, self._file))
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         host = request.headers.get("Host")
@@ -63,7 +69,9 @@ class MetricsServer(HttpServer):
             return text_response(f"404 not found; there is {', '.join(self._routes)}\n", 404)
         if request.method not in _METHODS:
             return text_response("405 only GET and HEAD\n", 405, {"Allow": ", ".join(_METHODS)})
-        if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        # A link to the page may be followed from anywhere.
+        foreign = request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
+        if foreign and request.path != "/":
             return text_response("403 pages of other sites may not ask this server\n", 403)
         return await route(request)
 
@@ -85,6 +93,12 @@ class MetricsServer(HttpServer):
 
     async def _events(self, request: web.BaseRequest) -> web.StreamResponse:
         return await answer_events(request, self._sources.observers, self.lengthen)
+
+    async def _live(self, request: web.BaseRequest) -> web.StreamResponse:
+        return await answer_live(request, self._sources, self._clock, self.lengthen)
+
+    async def _file(self, request: web.BaseRequest) -> web.StreamResponse:
+        return file_response(request.path, self._files[request.path])
 
     async def _stream(
         self, request: web.BaseRequest, content_type: str, pieces: Iterator[bytes]

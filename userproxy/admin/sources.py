@@ -7,7 +7,7 @@ what they iterate over must not be a live dictionary.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from userproxy.admin.observers import Observers
@@ -17,7 +17,7 @@ from userproxy.core.health import HealthVerdict
 from userproxy.core.inspection import Inspection
 from userproxy.core.status import CaptureView, ServiceView, WorkersView
 from userproxy.core.sync_counters import SyncCounters
-from userproxy.model import NoEndpoints, PortKey, WatchState
+from userproxy.model import NoEndpoints, PortKey, ServiceName, WatchState
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,12 @@ class Sources:
     """every Service as `core.status.service_views` makes it"""
     warnings: Callable[[], tuple[str, ...]]
     """what a person should know and no Service is to blame for, one line each"""
+    busy: Callable[[], Iterable[tuple[PortKey, PortCounters]]]
+    """Service ports that had a connection, with their counters; read piece by piece"""
+    find: Callable[[str], list[ServiceName]]
+    """Services by name whose name or address holds a text (`core.service_search`)"""
+    views: Callable[[Iterable[ServiceName], Mapping[PortKey, PortCounters]], Iterable[ServiceView]]
+    """some Services as `core.status.service_views` makes them, with these counters"""
     observers: Observers
     """the events, and whoever follows them"""
     world: Callable[[], World]

@@ -24,6 +24,7 @@ from userproxy.model import (
     ListenerSpec,
     PortKey,
     Probe,
+    ServiceName,
     ServicePort,
     WatchState,
 )
@@ -185,13 +186,14 @@ def service_views(
     running: Running,
     counters: Mapping[PortKey, PortCounters],
     bound: Mapping[ListenerSpec, Address],
+    names: Iterable[ServiceName] | None = None,
 ) -> Iterator[ServiceView]:
-    """Yield every Service by name, each as it is when it is reached; Services removed meanwhile have no ports.
+    """Yield every Service by name, or those of `names`, each as it is when it is reached; removed ones have no ports.
 
     `bound` holds the address of each listener that is open.
     """
     waiting = {key: frontend for frontend, keys in running.waiting.items() for key in keys}
-    for name in tuple(table.services()):
+    for name in tuple(table.services() if names is None else names):
         ports = tuple(
             _port_view(port, running, counters, bound, waiting.get(port.key))
             for port in table.service_ports(name)

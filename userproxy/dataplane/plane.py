@@ -114,6 +114,12 @@ class LocalPlane:
         for key, port in self._acceptor.ports.items():
             yield key, port.counters
 
+    def busy_counters(self) -> Iterator[tuple[PortKey, PortCounters]]:
+        """Yield the counters of Service ports that had a connection; they are live and must not be changed."""
+        for key, port in tuple(self._acceptor.ports.items()):
+            if port.counters.accepted:
+                yield key, port.counters
+
     @property
     def connections(self) -> int:
         """How many connections are open."""

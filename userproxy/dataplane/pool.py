@@ -154,6 +154,19 @@ class WorkerPool:
                     total.add(link.counters[key])
             yield key, total
 
+    def busy_counters(self) -> Iterator[tuple[PortKey, PortCounters]]:
+        """Yield the counters of Service ports that had a connection, added up over workers as `counters` does."""
+        links = tuple(self.links.values())
+        keys = {key: None for link in links for key in link.counters}
+        for key in dict.fromkeys((*keys, *self._ended.keys())):
+            total = self._ended.get(key)
+            for link in links:
+                counters = link.counters.get(key)
+                if counters is not None:
+                    total.add(counters)
+            if key in self._servings and total.accepted:
+                yield key, total
+
     @property
     def connections(self) -> int:
         """How many connections are open, as the workers reported last."""
@@ -335,6 +348,10 @@ class PortTotals:
     def add(self, key: PortKey, counters: PortCounters) -> None:
         """Add what a worker had counted."""
         self._totals.setdefault(key, PortCounters()).add(counters)
+
+    def keys(self) -> tuple[PortKey, ...]:
+        """Return the Service ports that have a sum."""
+        return tuple(self._totals)
 
     def forget(self, key: PortKey) -> None:
         """Drop a Service port that is gone."""
