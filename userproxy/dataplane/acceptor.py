@@ -55,6 +55,7 @@ class Port:
         "balancer",
         "balancing",
         "counters",
+        "distant",
         "drain_seconds",
         "generation",
         "key",
@@ -66,6 +67,7 @@ class Port:
         "parked",
         "proxy_protocol",
         "routes",
+        "silent",
         "transparent",
     )
 
@@ -88,6 +90,10 @@ class Port:
         """version of the header that endpoints get in front of everything; 0: none"""
         self.transparent = False
         """endpoints see the client's own address where that is possible"""
+        self.silent = 0
+        """connections for which it is not tried to read the client at once, because lately one had nothing to say yet"""
+        self.distant = 0
+        """dials for which it is not tried to send at once, because lately one was not connected yet"""
         self.listeners: list[Listener] = []
         self.parked: list[Listener] = []
         """listeners that rest until a connection of this port ends"""
