@@ -27,6 +27,7 @@ from userproxy.dataplane.connection import DIAL_DEADLINES, Connection
 from userproxy.dataplane.draining import Drains
 from userproxy.dataplane.flow_recorder import FlowRecorder
 from userproxy.dataplane.reactor import Countdown, Reactor
+from userproxy.dataplane.settling import Settling
 from userproxy.dataplane.sockets import SocketSettings, original_destination, reset_on_close
 from userproxy.dataplane.transparent import client_source
 from userproxy.dataplane.udp import DatagramListener
@@ -40,8 +41,6 @@ ACCEPT_BATCH = 64
 """Connections taken from one listener before others get their turn."""
 PAUSE = 0.1
 """Seconds a listener rests after the descriptor limit was met (trio's figure)."""
-SETTLED = 1.0
-"""Age in seconds at which a connection gets the socket options of a long one."""
 
 _LISTEN_EVENTS = select.EPOLLIN | select.EPOLLEXCLUSIVE
 _NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -212,7 +211,7 @@ class Acceptor:
         """Service ports to report; False: one that had no open connection when it was reported last"""
         self._idle: Callable[[], object] | None = None
         self._dials = [reactor.countdown(s, Connection.dial_expired) for s in DIAL_DEADLINES]
-        self.settling = reactor.countdown(SETTLED, Connection.settle)
+        self.settling = Settling(reactor)
         self.lingering = reactor.deadlines(half_close_timeout, Connection.linger_expired)
         self._transparent = transparent
         self._resting = reactor.deadlines(PAUSE, self._rested)
@@ -322,7 +321,7 @@ class Acceptor:
                 sock.close()
                 return
         port.counters.active += 1
-        balancer = listener.balancer_of(peer)
+        balancer = listener.balancer_of(peer) if listener.everywhere else listener.balancer
         connection = Connection(self, port, balancer, sock, fd, peer)
         if port.transparent:
             connection.source = client_source(listener, peer, local_endpoints=balancer is port.local)
@@ -333,6 +332,7 @@ class Acceptor:
         """A connection is over."""
         connection.counters.active -= 1
         self.connections.discard(connection)
+        self.settling.young.pop(connection, None)
         if connection.port.parked:
             self._admit(connection.port)
         if self._parked and not self.full():

@@ -17,10 +17,10 @@ from userproxy.core.addresses import address_text
 from userproxy.core.balancer import Balancer
 from userproxy.core.counters import DIAL_BUCKETS, PortCounters
 from userproxy.dataplane.announcing import announce, push
+from userproxy.dataplane.dialing import BLAMED, TRY_AGAIN, attempt, count_failure, open_socket
 from userproxy.dataplane.flow_recorder import CLIENT_GONE
 from userproxy.dataplane.relay import CHUNK, EDGE, EDGE_WRITE, SMALL, Leg
 from userproxy.dataplane.sockets import reset_on_close, tune
-from userproxy.dataplane.transparent import bind_source
 from userproxy.model import Address
 
 if TYPE_CHECKING:
@@ -35,18 +35,8 @@ MAX_ATTEMPTS = 16
 DIAL_SECONDS = sum(DIAL_DEADLINES)
 """After this time a connection gives up, whatever is left to try."""
 
-TRY_AGAIN = 15
-"""Connections of a Service port for which a short cut is not tried after it failed once: a failure costs more than it saves."""
-
 _DONTWAIT = _socket.MSG_DONTWAIT
-_STREAM = _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK
 _FAILED = select.EPOLLERR | select.EPOLLHUP
-_REFUSED = frozenset({errno.ECONNREFUSED, errno.ECONNRESET})
-_UNREACHABLE = frozenset(
-    {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL}
-)
-_BLAMED = (_REFUSED | _UNREACHABLE | {errno.ETIMEDOUT}) - {errno.EADDRNOTAVAIL}
-"""Failures that are the endpoint's; all others are ours, such as port numbers that ran out."""
 
 
 class Connection:
@@ -214,9 +204,8 @@ class Connection:
         The bound counts from the first second on, so that short connections never enter the queue.
         """
         self.half = True
-        for leg in (self.client, self.server):
-            if leg is not None:
-                leg.quick = False
+        if self.client is not None and self.server is not None:
+            self.client.quick = self.server.quick = False
         if self.settled:
             self.marked = self._moved()
             self.acceptor.lingering.add(self)
@@ -263,34 +252,13 @@ class Connection:
     def _connect(self, endpoint: Address) -> int:
         """Start connecting; returns 0 when connected, EINPROGRESS, or the errno of a failure."""
         try:
-            sock = _socket.socket(_socket.AF_INET6 if ":" in endpoint[0] else _socket.AF_INET, _STREAM)
+            sock = open_socket(endpoint)
         except OSError as error:
             self.acceptor.out_of_descriptors(error)
             return error.errno or errno.EMFILE
-        client = self.client
-        early = client.tail if client is not None else b""
-        if early:
-            # The ACK of the handshake goes with these bytes, instead of before them in a segment of its own (tcp(7)).
-            sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_QUICKACK, 0)
-            self.prompt = len(early) > SMALL
-            if self.prompt:
-                sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
-        sent = -1
-        try:
-            if self.source:
-                bind_source(sock, self.source, endpoint[0])
-            code = sock.connect_ex(endpoint)
-            if code == errno.EINPROGRESS and early:
-                if self.port.distant:
-                    self.port.distant -= 1
-                else:
-                    # An endpoint on this node is connected by now, whatever connect() says.
-                    sent = sock.send(early, _DONTWAIT)
-                    code = 0
-        except BlockingIOError:
-            self.port.distant = TRY_AGAIN
-        except OSError as error:
-            code = error.errno or errno.EINVAL
+        early = self.client.tail if self.client is not None else b""
+        self.prompt = len(early) > SMALL
+        code, sent = attempt(sock, self.port, endpoint, early, self.source)
         if code not in (0, errno.EINPROGRESS):
             sock.close()
             return code
@@ -360,12 +328,12 @@ class Connection:
 
     def _next_endpoint(self, code: int) -> Address | None:
         """Count a failed attempt and return the endpoint to try next, None to give up."""
-        self._count_failure(code)
+        self.failure = count_failure(self.counters, code)
         self.attempts += 1
         client, now, outcomes = self.peer_address[0], self.reactor.now, self.port.outcomes
         if self.endpoint is not None:
             self.tried.append(self.endpoint)
-            if outcomes is not None and code in _BLAMED:
+            if outcomes is not None and code in BLAMED:
                 outcomes.failed(self.endpoint, now)
         balancer = self.balancer
         late = now - self.opened >= DIAL_SECONDS
@@ -378,21 +346,6 @@ class Connection:
         if endpoint is not None:
             self.counters.retries += 1
         return endpoint
-
-    def _count_failure(self, code: int) -> None:
-        counters = self.counters
-        if code in _REFUSED:
-            counters.dial_refused += 1
-            self.failure = "connection refused"
-        elif code == errno.ETIMEDOUT:
-            counters.dial_timeout += 1
-            self.failure = "no answer in time"
-        elif code in _UNREACHABLE:
-            counters.dial_unreachable += 1
-            self.failure = "unreachable"
-        else:
-            counters.dial_other += 1
-            self.failure = errno.errorcode.get(code, "failed")
 
     def _refuse(self) -> None:
         self.counters.failed += 1
@@ -413,7 +366,7 @@ class Connection:
         reactor = self.reactor
         reactor.targets.pop(leg.fd, None)
         leg.peer = None
-        reactor.close_later(leg.sock)
+        reactor.closing.append(leg.sock)
 
     def _tell_closed(self) -> None:
         """Tell that the connection to the endpoint, or its dial, is over."""
@@ -428,9 +381,17 @@ class Connection:
         acceptor = self.acceptor
         if self.half and self.settled:
             acceptor.lingering.discard(self)
-        acceptor.flows.ended(self)
-        for leg in (self.client, self.server):
-            if leg is not None:
-                self._drop(leg)
+        if acceptor.flows.size:
+            acceptor.flows.ended(self)
+        # As `_drop`, without its calls: this runs for every connection.
+        reactor, client, server = self.reactor, self.client, self.server
+        if client is not None:
+            reactor.targets.pop(client.fd, None)
+            client.peer = None
+            reactor.closing.append(client.sock)
+        if server is not None:
+            reactor.targets.pop(server.fd, None)
+            server.peer = None
+            reactor.closing.append(server.sock)
         self.client = self.server = None
         acceptor.ended(self)

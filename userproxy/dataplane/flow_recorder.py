@@ -21,10 +21,10 @@ CLIENT_GONE = "the client went before an endpoint answered"
 class FlowRecorder:
     """What happened to the connections of one worker; `size` 0 keeps nothing."""
 
-    __slots__ = ("_carried", "_failed", "_size", "following")
+    __slots__ = ("_carried", "_failed", "following", "size")
 
     def __init__(self, size: int) -> None:
-        self._size = size
+        self.size = size
         self._carried = FlowRing(size)
         self._failed = FlowRing(size)
         """refused or retried; apart, so that a failure is not lost among thousands that went well"""
@@ -32,9 +32,7 @@ class FlowRecorder:
         """whether somebody takes the records as they come"""
 
     def ended(self, connection: Connection) -> None:
-        """Record a connection that is about to end; its legs are still there."""
-        if not self._size:
-            return
+        """Record a connection that is about to end, its legs still there. Not called where `size` is 0."""
         ring = self._carried if connection.carried and not connection.attempts else self._failed
         now = connection.reactor.now
         if ring.skip and now < ring.due:

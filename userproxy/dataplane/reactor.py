@@ -137,7 +137,8 @@ class Reactor:
         self.now = time.monotonic()
         self.failures = 0
         self._deadlines: list[Deadlines[Any] | Countdown[Any]] = []
-        self._closing: list[Closable] = []
+        self.closing: list[Closable] = []
+        """closed after this batch: until then no other socket can get the descriptor number, for which events may wait"""
         self._loop: Schedule | None = None
         self.armed = False
         self._resumed = False
@@ -168,8 +169,8 @@ class Reactor:
         return queue
 
     def close_later(self, sock: Closable) -> None:
-        """Close `sock` after this batch: its descriptor number cannot be given to another socket while events wait."""
-        self._closing.append(sock)
+        """Close `sock` after this batch; what runs for every connection appends to `closing` itself."""
+        self.closing.append(sock)
 
     def run(self, running: Callable[[], bool]) -> None:
         """Be the loop oneself, in a process that does nothing else, as long as `running` says so."""
@@ -195,7 +196,7 @@ class Reactor:
                     self._failed(target)
         if self.ready:
             self._run_ready()
-        if self._closing:
+        if self.closing:
             self._close_deferred()
 
     def arm(self) -> None:
@@ -233,11 +234,11 @@ class Reactor:
     def _look_at_deadlines(self) -> None:
         for queue in self._deadlines:
             queue.expire(self.now)
-        if self._closing:
+        if self.closing:
             self._close_deferred()
 
     def _close_deferred(self) -> None:
-        closing, self._closing = self._closing, []
+        closing, self.closing = self.closing, []
         for sock in closing:
             try:
                 sock.close()

@@ -1,0 +1,81 @@
+"""One attempt to reach an endpoint: its socket, connect(), the first bytes, and the names of what can go wrong.
+
+Owns the short cuts for a client that has spoken already: the handshake's last ACK goes with its bytes, and an endpoint on this
+node gets them right after connect(). Which endpoint is tried, and what follows a failure, is `dataplane.connection`'s business.
+"""
+
+from __future__ import annotations
+
+import _socket
+import errno
+from typing import TYPE_CHECKING
+
+from userproxy.core.counters import PortCounters
+from userproxy.dataplane.relay import SMALL
+from userproxy.dataplane.transparent import bind_source
+from userproxy.model import Address
+
+if TYPE_CHECKING:
+    from userproxy.dataplane.acceptor import Port
+
+TRY_AGAIN = 15
+"""Connections of a Service port for which a short cut is not tried after it failed once: a failure costs more than it saves."""
+
+_DONTWAIT = _socket.MSG_DONTWAIT
+_STREAM = _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK
+_REFUSED = frozenset({errno.ECONNREFUSED, errno.ECONNRESET})
+_UNREACHABLE = frozenset(
+    {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL}
+)
+BLAMED = (_REFUSED | _UNREACHABLE | {errno.ETIMEDOUT}) - {errno.EADDRNOTAVAIL}
+"""Failures that are the endpoint's; all others are ours, such as port numbers that ran out."""
+
+
+def open_socket(endpoint: Address) -> _socket.socket:
+    """Return a socket for `endpoint` that does not block. Raises OSError."""
+    return _socket.socket(_socket.AF_INET6 if ":" in endpoint[0] else _socket.AF_INET, _STREAM)
+
+
+def attempt(
+    sock: _socket.socket, port: Port, endpoint: Address, early: bytes, source: str
+) -> tuple[int, int]:
+    """Connect, from the address `source` if there is one, and try to send `early` where the endpoint may be on this node.
+
+    Returns 0 when connected, EINPROGRESS, or the errno of a failure; and how much of `early` was sent, -1: not tried.
+    """
+    try:
+        if early:
+            # The ACK of the handshake goes with these bytes, instead of before them in a segment of its own (tcp(7)).
+            sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_QUICKACK, 0)
+            if len(early) > SMALL:
+                sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+        if source:
+            bind_source(sock, source, endpoint[0])
+        code = sock.connect_ex(endpoint)
+        if not early or code != errno.EINPROGRESS:
+            return code, -1
+        if port.distant:
+            port.distant -= 1
+            return code, -1
+        # An endpoint on this node is connected by now, whatever connect() says.
+        return 0, sock.send(early, _DONTWAIT)
+    except BlockingIOError:
+        port.distant = TRY_AGAIN
+        return errno.EINPROGRESS, -1
+    except OSError as error:
+        return error.errno or errno.EINVAL, -1
+
+
+def count_failure(counters: PortCounters, code: int) -> str:
+    """Count a failed attempt; returns what to call it."""
+    if code in _REFUSED:
+        counters.dial_refused += 1
+        return "connection refused"
+    if code == errno.ETIMEDOUT:
+        counters.dial_timeout += 1
+        return "no answer in time"
+    if code in _UNREACHABLE:
+        counters.dial_unreachable += 1
+        return "unreachable"
+    counters.dial_other += 1
+    return errno.errorcode.get(code, "failed")
