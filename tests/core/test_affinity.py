@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -95,6 +97,23 @@ def test_row_1_5_9_the_bound_takes_the_oldest_of_the_port_that_has_most() -> Non
         assert records.held <= 10
     assert [client for client, *_ in dict(records.everything(2, 100))[API]] == ["10.1.1.1"]
     assert [client for client, *_ in dict(records.everything(2, 100))[WEB]][-1] == "10.0.3.249"
+
+
+def test_a_client_takes_the_memory_that_the_documentation_says() -> None:
+    clients = 10_000
+    names = [f"10.{100 + n // 62_500}.{n // 250 % 250}.{n % 250}" for n in range(clients)]
+    records = AffinityRecords()
+    one = sticky(records, A, B, C)
+    tracemalloc.start()
+    try:
+        for number, client in enumerate(names):
+            one.pick(str(bytes(client, "ascii"), "ascii"), float(number) / clients)
+        used, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 10 < used / clients * 100_000 / 2**20 < 24, (
+        "deploy/balancing.md and --affinity-clients say 20 MiB for 100,000"
+    )
 
 
 def test_records_out_of_date_go_when_new_ones_come() -> None:
