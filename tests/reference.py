@@ -54,7 +54,7 @@ port number. It is kept where kube-proxy keeps it too, because there answers com
 | the endpoint itself (hairpin), and any client of an endpoint that has an address of this node (`hostNetwork`) | this node |
 
 How: a dial binds the client's address (IP_TRANSPARENT). The table `inet userproxy-transparent` marks the answers
-(`socket transparent`, mark bit 0x1000), and rule 1077 with routing table 7077 delivers marked packets here; all of it
+(`socket transparent`, mark bit 0x1000), and rules 76 and 77 with routing table 7077 deliver marked packets here; all of it
 is restored when it is lost, and removed at the end and by `userproxy cleanup`. It works beside every capture but
 `loopback`, and not with `--sidecar`.
 

@@ -24,12 +24,12 @@ def test_rule_and_route(alone: Namespace, family: Family, option: str) -> None:
     before = alone.state()
     assert install([family]) is True
     assert install([family]) is False
-    rules = alone.run("ip", option, "rule", "show", "priority", "1077").split("\n")
-    assert rules[0].split()[:7] == ["1077:", "from", "all", "fwmark", "0x1000/0x1000", "lookup", "7077"]
+    rules = alone.run("ip", option, "rule", "show", "priority", "77").split("\n")
+    assert rules[0].split()[:7] == ["77:", "from", "all", "fwmark", "0x1000/0x1000", "lookup", "7077"]
     assert rules[1:] == [""]
     assert "local default dev lo proto 77" in alone.run("ip", option, "route", "show", "table", "7077")
-    alone.run("ip", option, "rule", "del", "priority", "1077")
+    alone.run("ip", option, "rule", "del", "priority", "77")
     assert install([family]) is True
-    assert len(remove([family])) == 2
+    assert len(remove([family])) == 3
     assert alone.state() == before
     assert remove([family]) == []

@@ -77,6 +77,17 @@ async def test_answers_come_back(*, numbered: bool, ipv6: bool) -> None:
         await capture.teardown()
 
 
+@pytest.mark.parametrize("reverse_path_filter", ["1", "2"])
+async def test_with_the_mark_in_the_check_of_senders(net: Network, reverse_path_filter: str) -> None:
+    """As WireGuard and Calico set it."""
+    for interface in ("all", "pod0", "pod1"):
+        net.node.set(f"net/ipv4/conf/{interface}/src_valid_mark", "1")
+        net.node.set(f"net/ipv4/conf/{interface}/rp_filter", reverse_path_filter)
+    capture = await made()
+    assert carried(net)
+    await capture.teardown()
+
+
 async def test_nothing_is_left_behind(net: Network) -> None:
     before = net.node.state()
     capture = await made()
@@ -105,7 +116,8 @@ async def test_a_crash_is_cleaned_up(net: Network) -> None:
     [
         ("nft", "flush", "ruleset"),
         ("nft", "flush", *TABLE),
-        ("ip", "rule", "del", "priority", "1077"),
+        ("ip", "rule", "del", "priority", "77"),
+        ("ip", "rule", "del", "priority", "76"),
         ("ip", "-6", "route", "flush", "table", "7077"),
     ],
 )

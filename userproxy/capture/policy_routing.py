@@ -1,4 +1,4 @@
-"""Marked packets are delivered to this host, whatever address they are for: one rule and one route for each family.
+"""Marked packets are delivered to this host, whatever address they are for: two rules and a route for each family.
 
 Owns the mark, the rule and the routing table (Documentation/networking/tproxy.rst), by rtnetlink (linux/fib_rules.h). Which
 packets carry the mark is decided by `transparent`.
@@ -35,18 +35,19 @@ class Steering(NamedTuple):
 
     table: int
     priority: int
-    """of the rule: behind that of table local (0), in front of main (32766)"""
+    """of the rule: behind that of table local (0), in front of those of CNI plugins that lead to Pods (AWS has one at 512)"""
 
 
-IN_USE = Steering(7077, 1077)
-PROBE = Steering(7078, 1078)
+IN_USE = Steering(7077, 77)
+PROBE = Steering(7078, 75)
 
 _RTM_NEWROUTE, _RTM_DELROUTE = 24, 25
 _RTM_NEWRULE, _RTM_DELRULE = 32, 33
 _ACTION_TABLE = 1
-_FRA_PRIORITY, _FRA_MARK, _FRA_TABLE, _FRA_MASK, _FRA_PROTOCOL = 6, 10, 15, 16, 21
+_FRA_INTERFACE, _FRA_PRIORITY, _FRA_MARK, _FRA_TABLE, _FRA_MASK, _FRA_PROTOCOL = 3, 6, 10, 15, 16, 21
 _RTA_OIF, _RTA_TABLE = 4, 15
 _SCOPE_HOST, _TYPE_LOCAL = 254, 2
+_TABLE_MAIN = 254
 _HEADER = struct.Struct("=BBBBBBBBI")
 """struct rtmsg (family, destination bits, source bits, tos, table, protocol, scope, type, flags) and struct fib_rule_hdr
 (family, destination bits, source bits, tos, table, two reserved, action, flags) have one form."""
@@ -61,7 +62,8 @@ def install(families: Iterable[Family], steering: Steering = IN_USE) -> bool:
         # The route first: a rule without it would let the marked packets leave the host.
         for kind, message, what in (
             (_RTM_NEWROUTE, _route(family, steering), "route of table"),
-            (_RTM_NEWRULE, _rule(family, steering), "rule for packets of table"),
+            (_RTM_NEWRULE, _way_back(family, steering), "rule in front of table"),
+            (_RTM_NEWRULE, _rule(family, steering), "rule of table"),
         ):
             refused = _execute(Message(kind, NLM_F_CREATE | NLM_F_EXCL, message))
             if refused not in (0, errno.EEXIST):
@@ -76,6 +78,7 @@ def remove(families: Iterable[Family], steering: Steering = IN_USE) -> list[str]
     for family in families:
         for kind, message, what in (
             (_RTM_DELRULE, _rule(family, steering), "rule"),
+            (_RTM_DELRULE, _way_back(family, steering), "rule in front"),
             (_RTM_DELROUTE, _route(family, steering), "route"),
         ):
             refused = _execute(Message(kind, 0, message))
@@ -89,6 +92,13 @@ def remove(families: Iterable[Family], steering: Steering = IN_USE) -> list[str]
 def _execute(message: Message) -> int:
     with Netlink(NETLINK_ROUTE) as netlink:
         return netlink.execute([message]).get(0, 0)
+
+
+def _way_back(family: Family, steering: Steering) -> bytes:
+    # Where net.ipv4.conf.*.src_valid_mark is set (WireGuard, Calico), the kernel looks for the way back to the sender of a
+    # packet with the packet's mark, and as if it came from lo. It must not find that the sender is this host.
+    only_lo = attribute(_FRA_INTERFACE, b"lo\0")
+    return _rule(family, Steering(_TABLE_MAIN, steering.priority - 1)) + only_lo
 
 
 def _rule(family: Family, steering: Steering) -> bytes:
