@@ -27,7 +27,7 @@ from tests.dataplane.rig import (
 from userproxy.core.flows import Flow, Outcome
 from userproxy.core.networks import DROP_ALL
 from userproxy.core.policy import Verdict
-from userproxy.dataplane import acceptor as acceptor_module
+from userproxy.dataplane import settling
 from userproxy.dataplane.flow_recorder import CLIENT_GONE
 from userproxy.dataplane.plane import PlaneSettings
 from userproxy.dataplane.pool import WorkerPool
@@ -137,7 +137,8 @@ async def test_a_client_that_does_not_wait(silent_address: Address) -> None:
 
 
 async def test_long_connections_are_shown_open_to_whoever_follows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acceptor_module, "SETTLED", 0.05)
+    monkeypatch.setattr(settling, "SETTLED", 0.05)
+    monkeypatch.setattr(settling, "LOOK_SECONDS", 0.05)
     async with endpoint(echo) as address, rig(address, flow_records=10) as proxy:
         with await proxy.connect() as unseen:
             await send(unseen, b"before")
