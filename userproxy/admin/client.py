@@ -84,7 +84,7 @@ class AgentClient:
             connection.close()
 
     def _refused(self, code: int, path: str, body: bytes) -> AgentError:
-        if code == 404 and path.partition("?")[0] in NAMING_CLIENTS:
+        if body.startswith(b"404 not found") and path.partition("?")[0] in NAMING_CLIENTS:
             return AgentError(
                 f"the agent at {self._bind} tells nobody about its clients, because others than this host reach that "
                 "address; run it with --live-page on, or ask at a loopback address"
