@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.benchmarks import compare, dns, isolation, report, rounds, syscalls
 from tests.benchmarks.control import scenario
+from tests.benchmarks.standalone import scenario as standalone
 from tests.benchmarks.workloads import WORKLOADS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,6 +44,8 @@ def _measure(chosen: argparse.Namespace, options: list[str]) -> None:
         dns.run(dns.Settings(chosen.rounds, chosen.questions, chosen.workers), chosen.output)
     elif chosen.command == "syscalls":
         syscalls.run(chosen.seconds, chosen.workers, _also(chosen))
+    elif chosen.command == "standalone":
+        standalone.run(standalone.Settings(chosen.objects, chosen.changes, chosen.rounds), chosen.output)
     else:
         scenario.run(_control_settings(chosen, options), chosen.output)
 
@@ -88,6 +91,11 @@ def _parser() -> argparse.ArgumentParser:
         "--flood-rate", type=int, default=1000, help="endpoint changes a second at the largest size"
     )
     control.add_argument("--flood-seconds", type=float, default=10.0)
+    alone = commands.add_parser("standalone", help="writes, lists and readiness of `userproxy standalone`")
+    alone.add_argument("--objects", type=int, default=10_000, help="Services, and as many Pods")
+    alone.add_argument("--changes", type=int, default=200, help="of a Pod's readiness")
+    alone.add_argument("--rounds", type=int, default=1, help="of the writes; medians are shown")
+    alone.add_argument("--output", type=Path, default=RESULTS)
     control.add_argument("--server", choices=("generated", "standalone"), default="generated")
     control.add_argument("--output", type=Path, default=RESULTS)
     return parser

@@ -1,11 +1,13 @@
-"""A Service without Kubernetes from its manifest to its end: Pod declared, probed, carried to, lost, back, Service deleted."""
+"""A Service without Kubernetes from its manifest to its end: address allotted, Pod declared, probed, carried to, lost, back."""
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,15 +17,15 @@ from tests.netns import Namespace, needs_netns, needs_programs
 
 pytestmark = [pytest.mark.netns, needs_netns, needs_programs("nft", "setpriv", "curl")]
 
-MANIFEST = """
+SERVICE = """
 apiVersion: v1
 kind: Service
 metadata: {name: web}
 spec:
-  clusterIP: 10.96.7.7
   selector: {app: web}
   ports: [{port: 80, targetPort: http}]
----
+"""
+PODS = """
 apiVersion: v1
 kind: Pod
 metadata: {name: web-1, labels: {app: web}}
@@ -34,6 +36,7 @@ spec:
     readinessProbe: {httpGet: {port: http, path: /}, periodSeconds: 1, failureThreshold: 1}
 status: {phase: Running, podIP: 127.0.9.1}
 """
+DEFAULT = f"{API}/api/v1/namespaces/default"
 SLICES = f"{API}/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
 
 
@@ -50,18 +53,27 @@ def test_from_the_manifest_to_the_end(tmp_path: Path) -> None:
     manifests.mkdir()
     site.mkdir()
     (site / "index.html").write_text("here")
-    (manifests / "web.yaml").write_text(MANIFEST)
+    (manifests / "web.yaml").write_text(SERVICE)
     with standalone(tmp_path, PLAIN, "--manifests", str(manifests)) as demo:
         until(lambda: "Stop: Ctrl-C" in demo.output, 20)
 
-        def answer() -> str:
-            return demo.curl("--max-time", "1", "http://10.96.7.7/")
+        def ask(url: str) -> Any:
+            return json.loads(demo.curl(url))
 
         def ready() -> list[bool]:
-            items = json.loads(demo.curl(SLICES))["items"]
+            items = ask(SLICES)["items"]
             return [entry["conditions"]["ready"] for item in items for entry in item["endpoints"] or []]
 
-        assert ready() == [False]
+        address = ask(f"{DEFAULT}/services/web")["spec"]["clusterIP"]
+        assert ipaddress.ip_address(address) in ipaddress.ip_network("10.96.0.0/16")
+
+        def answer() -> str:
+            return demo.curl("--max-time", "1", f"http://{address}/")
+
+        # a Service without Pods has a slice that says so
+        assert [item["endpoints"] for item in ask(SLICES)["items"]] == [None]
+        (manifests / "pods.yaml").write_text(PODS)
+        until(lambda: ready() == [False], 10)
         assert answer() == ""
         server = start_server(demo.home, site)
         until(lambda: answer() == "here", 10)
@@ -69,9 +81,13 @@ def test_from_the_manifest_to_the_end(tmp_path: Path) -> None:
         server.wait(5)
         until(lambda: ready() == [False], 10)
         assert answer() == ""
+        told = [
+            (item["reason"], item["involvedObject"]["name"]) for item in ask(f"{DEFAULT}/events")["items"]
+        ]
+        assert ("Unhealthy", "web-1") in told
         server = start_server(demo.home, site)
         until(lambda: answer() == "here", 10)
         (manifests / "web.yaml").unlink()
-        until(lambda: json.loads(demo.curl(SLICES))["items"] == [], 10)
+        until(lambda: ask(SLICES)["items"] == [], 10)
         until(lambda: answer() == "", 5)
         assert demo.stop() == 0

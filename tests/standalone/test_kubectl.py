@@ -33,14 +33,14 @@ class Kubectl:
         self._home = home
         self._server = api.url
 
-    async def __call__(self, *words: str, fails: bool = False) -> str:
+    async def __call__(self, *words: str, fails: bool = False, editor: str = "sed -i s/8081/9091/") -> str:
         assert KUBECTL is not None
         environment = {
             "HOME": str(self._home),
             "KUBECONFIG": str(self._home / "none"),
             "PATH": "/usr/bin:/bin",
         }
-        environment["KUBE_EDITOR"] = "sed -i s/8081/9091/"
+        environment["KUBE_EDITOR"] = editor
         child = await asyncio.create_subprocess_exec(
             KUBECTL,
             f"--server={self._server}",

@@ -64,7 +64,9 @@ def version() -> Json:
 def paths() -> list[str]:
     """Return what there is, for the document at /."""
     groups = [path for group in GROUPS if group for path in (f"/apis/{group}", *_versions(group))]
-    return sorted(["/api", *_versions(""), "/apis", *groups, *HEALTH_PATHS, "/version"])
+    return sorted(
+        ["/api", *_versions(""), "/apis", *groups, *HEALTH_PATHS, "/openapi/v2", "/openapi/v3", "/version"]
+    )
 
 
 def _versions(group: str) -> list[str]:

@@ -16,6 +16,8 @@ from userproxy.standalone.objects import Json
 from userproxy.standalone.schema import Shape, Type
 
 ROOT = "/openapi/v3"
+V2_PATH = "/openapi/v2"
+V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
 _SCALARS: dict[Type, Json] = {
     Type.STRING: {"type": "string"},
     Type.TIME: {"type": "string", "format": "date-time"},
@@ -29,7 +31,31 @@ _SCALARS: dict[Type, Json] = {
     Type.QUANTITY: {"oneOf": [{"type": "string"}, {"type": "number"}]},
     Type.ANY: {"x-kubernetes-preserve-unknown-fields": True},
 }
+_NAMED = {
+    Type.INT_OR_STRING: "io.k8s.apimachinery.pkg.util.intstr.IntOrString",
+    Type.QUANTITY: "io.k8s.apimachinery.pkg.api.resource.Quantity",
+    Type.TIME: "io.k8s.apimachinery.pkg.apis.meta.v1.Time",
+}
+"""Scalars that have a name of their own, which `kubectl explain` shows."""
 _WRITE_PARAMETERS = ("dryRun", "fieldManager", "fieldValidation")
+
+
+def version_2(*, protobuf: bool) -> bytes:
+    """Return the document of the older version: a title and no definitions.
+
+    kubectl asks for it before it writes a `kind: List`, and leaves to the server the check of what is not defined there.
+    In protobuf it is gnostic's openapi_v2.Document: swagger = 1, info = 2 with title = 1 and version = 2.
+    """
+    if not protobuf:
+        info = {"title": "Kubernetes", "version": KUBERNETES}
+        return msgspec.json.encode({"swagger": "2.0", "info": info, "paths": {}, "definitions": {}})
+    info_fields = _protobuf_text(1, "Kubernetes") + _protobuf_text(2, KUBERNETES)
+    return _protobuf_text(1, "2.0") + b"\x12" + bytes([len(info_fields)]) + info_fields
+
+
+def _protobuf_text(number: int, text: str) -> bytes:
+    """Return a string field of at most 127 bytes."""
+    return bytes([number << 3 | 2, len(text)]) + text.encode()
 
 
 def document(path: str) -> Json | None:
@@ -129,13 +155,17 @@ def _define(shape: Shape, prefix: str, schemas: Json) -> Json:
         return {"type": "array", "items": _define(shape.item, prefix, schemas), **_list_keys(shape)}
     if shape.type is Type.MAP and shape.item is not None:
         return {"type": "object", "additionalProperties": _define(shape.item, prefix, schemas)}
+    name = _NAMED.get(shape.type)
+    if name is not None:
+        schemas.setdefault(name, dict(_SCALARS[shape.type]))
+        return {"$ref": f"#/components/schemas/{name}"}
     return dict(_SCALARS[shape.type])
 
 
 def _field(shape: Shape, prefix: str, schemas: Json) -> Json:
     schema = _define(shape, prefix, schemas)
     if "$ref" in schema:  # nothing may stand beside a reference
-        schema = {"allOf": [schema], "default": {}}
+        schema = {"allOf": [schema]} if shape.type in _NAMED else {"allOf": [schema], "default": {}}
     return {"description": shape.doc, **schema} if shape.doc else schema
 
 

@@ -220,6 +220,11 @@ class ApiServer:
             return web.Response(status=405)
         if path in discovery.HEALTH_PATHS:
             return web.Response(text="ok")
+        if path == openapi.V2_PATH and request.method == "GET":
+            # asked for with a sign that no media type may hold, answered without
+            binary = openapi.V2_PROTOBUF in request.headers.get("Accept", "")
+            media = openapi.V2_PROTOBUF.replace("@", ".") if binary else wire.JSON_TYPE
+            return web.Response(body=openapi.version_2(protobuf=binary), headers={"Content-Type": media})
         form = _format(request)
         if path.startswith(reviews.PATH) and path.removeprefix(reviews.PATH) in reviews.KINDS:
             return await self._review(request, form)

@@ -36,6 +36,7 @@ _PORT = struct(
 
 SHAPE = top_level(
     "Endpoints",
+    "The addresses behind a Service, in the old form; EndpointSlices say the same.",
     subsets=said(
         listing(
             struct(

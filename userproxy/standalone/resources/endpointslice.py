@@ -70,6 +70,7 @@ _PORT = struct(
 
 SHAPE = top_level(
     "EndpointSlice",
+    "Some of the endpoints behind a Service, of one address family.",
     addressType=always(said(STRING, "IPv4, IPv6 or FQDN; may not change.")),
     endpoints=always(listing(_ENDPOINT)),
     ports=always(listing(_PORT)),

@@ -14,6 +14,7 @@ from userproxy.standalone.statuses import Cause, invalid
 
 SHAPE = top_level(
     "Event",
+    "Something that happened to an object; kept for an hour after it was last told.",
     involvedObject=always(TARGET_REF),
     reason=STRING,
     message=STRING,

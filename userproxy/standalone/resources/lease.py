@@ -12,6 +12,7 @@ from userproxy.standalone.statuses import Cause, invalid
 
 SHAPE = top_level(
     "Lease",
+    "Who holds a lock, and until when.",
     spec=always(
         struct(
             "LeaseSpec",

@@ -96,9 +96,10 @@ CONDITION = struct(
 )
 
 
-def top_level(kind: str, **fields: Shape) -> Shape:
+def top_level(kind: str, doc: str, /, **fields: Shape) -> Shape:
     """Return the shape of an object: kind, apiVersion and metadata before its own fields."""
-    return struct(kind, kind=always(STRING), apiVersion=always(STRING), metadata=always(METADATA), **fields)
+    head = {"kind": always(STRING), "apiVersion": always(STRING), "metadata": always(METADATA)}
+    return said(struct(kind, **head, **fields), doc)
 
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")

@@ -21,6 +21,7 @@ _CONDITION = struct(
 
 SHAPE = top_level(
     "Namespace",
+    "A scope for names; what is in it is deleted with it.",
     spec=always(struct("NamespaceSpec", finalizers=strings())),
     status=always(
         struct(

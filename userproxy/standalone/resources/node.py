@@ -39,6 +39,7 @@ _INFO_FIELDS = (
 
 SHAPE = top_level(
     "Node",
+    "A machine; its labels say in which zone it is.",
     spec=always(
         open_struct(
             "NodeSpec",

@@ -66,6 +66,7 @@ _IP = struct("PodIP", ip=STRING)
 
 SHAPE = top_level(
     "Pod",
+    "A server that runs already, declared with its address; its readiness probes are run.",
     spec=always(
         open_struct(
             "PodSpec",

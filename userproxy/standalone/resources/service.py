@@ -71,6 +71,7 @@ _INGRESS = struct(
 
 SHAPE = top_level(
     "Service",
+    "A stable address for the Pods that a selector matches.",
     spec=always(said(_SPEC, "What the Service shall be.")),
     status=always(
         struct(

@@ -17,6 +17,7 @@ DEFAULT_NAME = "kubernetes"
 
 SHAPE = top_level(
     "ServiceCIDR",
+    "A range that cluster IPs are taken from.",
     spec=always(struct("ServiceCIDRSpec", cidrs=strings())),
     status=always(
         struct(
