@@ -97,7 +97,9 @@ def destinations(family: Family = Family.IPV4) -> set[tuple[str, int]]:
     return {flow.original.destination for flow in found if flow is not None}
 
 
-async def test_row_1_11_5_only_udp_flows_to_the_given_frontends_are_forgotten() -> None:
+@pytest.mark.parametrize("others", [0, 20])
+async def test_row_1_11_5_only_udp_flows_to_the_given_frontends_are_forgotten(others: int) -> None:
+    """With a few frontends the kernel is asked for each, with many for all of UDP."""
     with node_with_pods() as net, net.node.entered():
         capture = make("nft")
         await capture.setup()
@@ -107,11 +109,16 @@ async def test_row_1_11_5_only_udp_flows_to_the_given_frontends_are_forgotten() 
                 for target in targets:
                     sender.sendto(b"x", target)
             assert destinations() == set(targets)
+            with Netlink(NETLINK_NETFILTER) as netlink:
+                asked = netlink.dump(conntrack.dump_request(Family.IPV4, targets[1]))
+            found = [conntrack.flow_of(entry, Family.IPV4) for entry in asked]
+            assert targets[1] in [flow.original.destination for flow in found]
             listener = ("169.254.77.1", 20001)
             added = CaptureEntry(Frontend("10.96.0.1", 53, "UDP"), listener)
             tcp = CaptureEntry(Frontend("10.96.0.2", 53, "TCP"), listener)
             released = CaptureEntry(Frontend("10.96.0.3", 53, "UDP"), listener)
-            await StaleFlows().forget([added, tcp], [released])
+            absent = [CaptureEntry(Frontend(f"10.97.0.{n}", 53, "UDP"), listener) for n in range(others)]
+            await StaleFlows().forget([added, tcp, *absent], [released])
             assert destinations() == {("10.96.0.1", 54), ("10.96.0.2", 53)}
         finally:
             await capture.teardown()

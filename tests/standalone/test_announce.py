@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.standalone.conftest import SERVICES, Client
+from userproxy.core.counters import PortCounters
+from userproxy.core.policy import Verdict
+from userproxy.core.status import FrontendView, ServicePortView, ServiceView
 from userproxy.standalone.announce import ADD, announcement
 from userproxy.standalone.session import Standalone
 
 
-async def lines(path: Path, **options: str) -> list[str]:
+async def lines(path: Path, services: Sequence[ServiceView] = (), **options: str) -> list[str]:
     standalone = Standalone("127.0.0.1:0", data_directory=path, **options)
     await standalone.start()
     try:
-        return list(announcement(standalone.listeners, "loopback", []))
+        return list(announcement(standalone.listeners, "loopback", services))
     finally:
         await standalone.stop()
 
@@ -52,3 +56,17 @@ async def test_the_command_that_adds_a_service_is_right(api: Client) -> None:
     assert words[2:] == ["|", "kubectl", "apply", "-f", "-"]
     made = await api.ok("POST", SERVICES, json.loads(words[1]))
     assert made["spec"]["clusterIP"]
+
+
+async def test_curl_is_offered_for_tcp_only(tmp_path: Path) -> None:
+    def port(protocol: str, number: int) -> ServicePortView:
+        frontend = FrontendView("127.64.0.9", number, protocol, "Loopback", "")
+        carry = Verdict.CARRY
+        return ServicePortView(
+            "", protocol, "IPv4", "10.96.0.9", number, carry, (frontend,), (), (), PortCounters(), ()
+        )
+
+    udp = ServiceView("default", "dns", (port("UDP", 53),), ())
+    assert not any(line.startswith("Try:") for line in await lines(tmp_path, [udp]))
+    both = ServiceView("default", "web", (port("UDP", 53), port("TCP", 81)), ())
+    assert "Try:  curl http://127.64.0.9:81/" in await lines(tmp_path, [both])

@@ -41,8 +41,10 @@ _CTA_PROTO_NUM = 1
 _CTA_PROTO_SRC_PORT = 2
 _CTA_PROTO_DST_PORT = 3
 _CTA_FILTER_ORIG_FLAGS = 1
-_FILTER_PROTO_NUM = 1 << 3
-"""CTA_FILTER_F_CTA_PROTO_NUM (net/netfilter/nf_conntrack_netlink.c)"""
+_FILTER_IP_DST, _FILTER_PROTO_NUM, _FILTER_DST_PORT = 1 << 1, 1 << 3, 1 << 5
+"""CTA_FILTER_F_CTA_... (net/netfilter/nf_internals.h)"""
+_FEW = 8
+"""So many frontends are asked for one by one; for more all UDP entries are read (10 µs each)."""
 _UDP = b"\x11"
 
 
@@ -101,7 +103,11 @@ class StaleFlows:
 
 def _forget(netlink: Netlink, family: Family, listeners: Mapping[Address, Address | None]) -> int:
     """Delete the stale entries of one family and return how many there were. Raises CaptureError."""
-    flows = [flow_of(entry, family) for entry in netlink.dump(dump_request(family))]
+    # The kernel walks through its table for each question, which is nothing beside sending a large one here.
+    asked = (
+        [dump_request(family, one) for one in listeners] if len(listeners) <= _FEW else [dump_request(family)]
+    )
+    flows = [flow_of(entry, family) for request in asked for entry in netlink.dump(request)]
     header = _NFGENMSG.pack(_AF[family], 0, 0)
     stale = [
         Message(_DELETE, 0, header + flow.identity) for flow in flows if flow and _is_stale(flow, listeners)
@@ -113,11 +119,24 @@ def _forget(netlink: Netlink, family: Family, listeners: Mapping[Address, Addres
     return len(stale)
 
 
-def dump_request(family: Family) -> Message:
-    """Return the request for all entries of one family; before Linux 5.8 the kernel sends those of other protocols too."""
-    udp = attribute(_CTA_TUPLE_PROTO | _NESTED, attribute(_CTA_PROTO_NUM, _UDP))
-    flags = attribute(_CTA_FILTER_ORIG_FLAGS, struct.pack("=I", _FILTER_PROTO_NUM))
-    wanted = attribute(_CTA_TUPLE_ORIG | _NESTED, udp) + attribute(_CTA_FILTER | _NESTED, flags)
+def dump_request(family: Family, destination: Address | None = None) -> Message:
+    """Return the request for UDP entries of one family; with a destination for those to it, of IPv6 for those to its port.
+
+    Before Linux 5.8 the kernel sends all entries: it filters nothing.
+    """
+    flags, address, port = _FILTER_PROTO_NUM, b"", b""
+    if destination is not None:
+        flags |= _FILTER_DST_PORT
+        port = attribute(_CTA_PROTO_DST_PORT, destination[1].to_bytes(2, "big"))
+        # An IPv6 address would give all entries but those of this address: ctnetlink_filter_match_tuple takes the result of
+        # ipv6_addr_cmp() for equality (seen on Linux 6.18).
+        if family is Family.IPV4:
+            flags |= _FILTER_IP_DST
+            packed = socket.inet_pton(socket.AF_INET, destination[0])
+            address = attribute(_CTA_TUPLE_IP | _NESTED, attribute(_CTA_IP_DST[family], packed))
+    protocol = attribute(_CTA_TUPLE_PROTO | _NESTED, attribute(_CTA_PROTO_NUM, _UDP) + port)
+    wanted = attribute(_CTA_TUPLE_ORIG | _NESTED, address + protocol)
+    wanted += attribute(_CTA_FILTER | _NESTED, attribute(_CTA_FILTER_ORIG_FLAGS, struct.pack("=I", flags)))
     return Message(_GET, 0, _NFGENMSG.pack(_AF[family], 0, 0) + wanted)
 
 

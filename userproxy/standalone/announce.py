@@ -31,7 +31,9 @@ def announcement(access: ApiListeners, capture: str, services: Iterable[ServiceV
     yield ""
     yield services_table([_row(service, port) for service, port in ports]).rstrip("\n")
     yield ""
-    working = [_reachable(port) for _, port in ports if port.verdict is Verdict.CARRY and _reachable(port)]
+    # curl speaks TCP only.
+    carried = [port for _, port in ports if port.verdict is Verdict.CARRY and port.protocol == "TCP"]
+    working = [_reachable(port) for port in carried if _reachable(port)]
     if working:
         yield "Try:  curl http://" + working[0] + "/"
     yield from _first_steps(access)
