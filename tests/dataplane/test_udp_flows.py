@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import resource
 import socket
 from collections.abc import Iterator
@@ -191,3 +192,59 @@ def test_a_datagram_that_nobody_can_take_is_reported(clockwork: Clockwork) -> No
     clockwork.reactor.run_batch(5)
     [(_, counters)] = clockwork.acceptor.changed_counters(10)
     assert counters.datagrams_lost[Loss.NO_ENDPOINT] == 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_books_balance_after_any_sequence_of_events(seed: int) -> None:
+    """Queues, clients, counters and descriptors say the same of the flows whatever happens in whatever order."""
+    draw = random.Random(seed)
+    with contextlib.ExitStack() as stack:
+        made = Clockwork(stack, UdpSettings(max_flows=6))
+        others = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(3)]
+        for other in others:
+            other.bind(("127.0.0.1", 0))
+            other.setblocking(False)
+        made.endpoint.setblocking(False)
+        endpoints = [made.endpoint, *others]
+        clients = [made.client() for _ in range(10)]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as closed:
+            closed.bind(("127.0.0.1", 0))
+            dead = closed.getsockname()
+        for _ in range(300):
+            match draw.randrange(6):
+                case 0 | 1 | 2:
+                    draw.choice(clients).send(b"question")
+                case 3:
+                    for endpoint in draw.sample(endpoints, 2):
+                        with contextlib.suppress(BlockingIOError):
+                            while True:
+                                endpoint.sendto(b"answer", endpoint.recvfrom(100)[1])
+                case 4:
+                    usable = [one.getsockname() for one in draw.sample(endpoints, draw.randrange(4))]
+                    made.acceptor.serve(
+                        [serving_of(KEY, [*usable, *([dead] if draw.random() < 0.3 else [])])]
+                    )
+                case 5:
+                    made.later(draw.choice((1, 3, 40)))
+            made.reactor.run_batch(0)
+            _check_books(made)
+        made.later(1000)
+        assert (made.counters.active, len(made.flows)) == (0, 0)
+        assert made.counters.accepted > 20
+        assert made.counters.carried > 5
+        assert made.reactor.failures == 0
+
+
+def _check_books(made: Clockwork) -> None:
+    flows = [flow for queue, _ in made.flows._queues for flow in queue]
+    [listener] = made.acceptor.listeners.values()
+    current = {flow.client: flow for flow in flows if not flow.left}
+    assert listener.by_client == current
+    assert listener.leaving == {flow for flow in flows if flow.left}
+    assert len(flows) == len(current) + len(listener.leaving) == made.counters.active <= 6
+    assert not any(flow.closed for flow in flows)
+    assert {flow.fd for flow in flows} == set(made.reactor.targets) - {made.sock.fileno()}
+    for queue, _ in made.flows._queues:
+        assert all(flow.queue is queue for flow in queue)
+        times = [flow.last for flow in queue]
+        assert times == sorted(times)
