@@ -16,6 +16,8 @@ import aiohttp
 import pytest
 
 from tests.dataplane.rig import closed_port, endpoint, named, receive, until
+from tests.dataplane.udp_rig import UdpEndpoint, answer_to
+from tests.dataplane.udp_rig import client as udp_client
 from tests.kube.faulty_server import FaultyServer
 from tests.kube.objects import endpoint_slice, node, service
 from userproxy import agent as agent_module
@@ -242,3 +244,22 @@ async def test_a_proxy_that_does_not_keep_up_gives_the_watchdog_no_sign_of_life(
         state = made._service_state()
     assert not state.alive
     assert state.status.endswith("; changes wait to be applied for too long")
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+async def test_the_whole_way_of_a_datagram(workers: str) -> None:
+    ports = [{"name": "dns", "port": 53, "protocol": "UDP"}]
+    async with FaultyServer() as server:
+        echo = UdpEndpoint(b"echo ")
+        ready = [{"name": "dns", "port": echo.address[1], "protocol": "UDP"}]
+        server.put("nodes", node("n1"))
+        server.put("services", service("dns", ports=ports))
+        server.put("endpointslices", endpoint_slice("dns-1", "dns", echo.address[0], ports=ready))
+        async with running(server, workers=workers) as made:
+            await asyncio.wait_for(made.reconciler.ready.wait(), 10)
+            [view] = made.services()
+            [frontend] = view.ports[0].frontends
+            with udp_client((frontend.address, frontend.port)) as client:
+                assert await answer_to(client, b"question") == b"echo question"
+            await until(lambda: [one.datagrams_sent for _, one in made.plane.counters()] == [1])
+        echo.close()
