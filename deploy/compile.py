@@ -22,6 +22,7 @@ MODULES = (
     "userproxy/dataplane/connection.py",
     "userproxy/dataplane/reactor.py",
     "userproxy/dataplane/relay.py",
+    "userproxy/dataplane/service_port.py",
 )
 """What runs for each connection and each event."""
 

@@ -10,23 +10,22 @@ import _socket
 import errno
 import itertools
 import logging
-import random
 import select
 import socket
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from userproxy.core.affinity import AffinityRecords
 from userproxy.core.balancer import Balancer
-from userproxy.core.balancing import Balancing
 from userproxy.core.counters import PortCounters
 from userproxy.core.networks import contains
 from userproxy.core.plan import Serving
-from userproxy.core.policy import Route
 from userproxy.dataplane.connection import DIAL_DEADLINES, Connection
 from userproxy.dataplane.draining import Drains
 from userproxy.dataplane.flow_recorder import FlowRecorder
 from userproxy.dataplane.reactor import Countdown, Reactor
+from userproxy.dataplane.service_port import Port
 from userproxy.dataplane.settling import Settling
 from userproxy.dataplane.sockets import SocketSettings, original_destination, reset_on_close
 from userproxy.dataplane.transparent import client_source
@@ -45,65 +44,6 @@ PAUSE = 0.1
 _LISTEN_EVENTS = select.EPOLLIN | select.EPOLLEXCLUSIVE
 _NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _STREAM = _socket.SOCK_STREAM
-
-
-class Port:
-    """What is kept for one Service port on one family."""
-
-    __slots__ = (
-        "balancer",
-        "balancing",
-        "counters",
-        "distant",
-        "drain_seconds",
-        "generation",
-        "key",
-        "lasting",
-        "limit",
-        "listeners",
-        "local",
-        "outcomes",
-        "parked",
-        "proxy_protocol",
-        "routes",
-        "silent",
-        "transparent",
-    )
-
-    def __init__(self, key: PortKey, records: AffinityRecords) -> None:
-        self.key = key
-        self.counters = PortCounters()
-        self.balancing = Balancing(key, records, self.counters, random.random)
-        self.balancer: Balancer = self.balancing.cluster
-        """over the endpoints of the whole cluster"""
-        self.local: Balancer = self.balancing.local
-        """over those of this node"""
-        self.outcomes: Balancing | None = None
-        """who is to be told how dials end and how long connections last; None: nobody"""
-        self.routes: dict[str, Route] = {}
-        self.drain_seconds = -1.0
-        """how long connections to an endpoint that left may go on; negative: for ever"""
-        self.limit = 0
-        """connections open at once in this worker; 0: none of its own"""
-        self.proxy_protocol = 0
-        """version of the header that endpoints get in front of everything; 0: none"""
-        self.transparent = False
-        """endpoints see the client's own address where that is possible"""
-        self.silent = 0
-        """connections for which it is not tried to read the client at once, because lately one had nothing to say yet"""
-        self.distant = 0
-        """dials for which it is not tried to send at once, because lately one was not connected yet"""
-        self.listeners: list[Listener] = []
-        self.parked: list[Listener] = []
-        """listeners that rest until a connection of this port ends"""
-        self.lasting: frozenset[Address] = frozenset()
-        """endpoints that keep the UDP flows they have"""
-        self.generation = 0
-        """how often the endpoints were replaced"""
-
-    def full(self) -> bool:
-        """Whether no further connection may be taken."""
-        return self.limit > 0 and self.counters.active >= self.limit
 
 
 class Listener:
@@ -225,37 +165,22 @@ class Acceptor:
                 port = self.ports[serving.key] = Port(serving.key, self._affinity)
                 if serving.options.drain_seconds >= 0:
                     self._adopt(port)
-            replaced = self._balance(port, serving, start)
-            routes = {route.scope.value: route for route in serving.routes}
-            if replaced or routes != port.routes:
-                port.routes = routes
+            if port.take_over(serving, start, partial(self._endpoints_in_use, port)):
                 for listener in port.listeners:
                     listener.follow_route()
-            port.lasting = frozenset((*serving.cluster, *serving.local, *serving.lasting))
-            port.generation += 1
-            port.limit = serving.options.max_connections
-            port.proxy_protocol = serving.options.proxy_protocol
             port.transparent = self._transparent and serving.options.transparent
+            if serving.options.eject_failures:
+                self._changed.setdefault(port, False)
+            usable = (*serving.cluster, *serving.local)
+            self._drains.changed(port, usable, serving.options.drain_seconds, time.monotonic())
             self._admit(port)
 
-    def _balance(self, port: Port, serving: Serving, start: float) -> bool:
-        """Take over endpoints and options; returns whether the port has other balancers now."""
-        balancing, options = port.balancing, serving.options
-
-        def in_use() -> Iterable[Address]:
-            return [
-                one.endpoint for one in self.connections if one.port is port and one.server and one.endpoint
-            ] + self.udp_flows.endpoints_of(port)
-
-        replaced = balancing.update(serving.cluster, serving.local, options, start, in_use)
-        port.balancer, port.local = balancing.cluster, balancing.local
-        port.outcomes = balancing if balancing.wants_outcomes else None
-        if options.eject_failures:
-            self._changed.setdefault(port, False)
-        usable = (*serving.cluster, *serving.local)
-        self._drains.changed(port, usable, options.drain_seconds, time.monotonic())
-        port.drain_seconds = options.drain_seconds
-        return replaced
+    def _endpoints_in_use(self, port: Port) -> list[Address]:
+        """Return the endpoint of each connection and flow of a Service port, dials under way included."""
+        connected = [
+            one.endpoint for one in self.connections if one.port is port and one.server and one.endpoint
+        ]
+        return connected + self.udp_flows.endpoints_of(port)
 
     def _adopt(self, port: Port) -> None:
         """A Service that was deleted is there again: its connections go on with the endpoints that it has now."""

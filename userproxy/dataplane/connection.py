@@ -24,7 +24,8 @@ from userproxy.dataplane.sockets import reset_on_close, tune
 from userproxy.model import Address
 
 if TYPE_CHECKING:
-    from userproxy.dataplane.acceptor import Acceptor, Port
+    from userproxy.dataplane.acceptor import Acceptor
+    from userproxy.dataplane.service_port import Port
 
 log = logging.getLogger(__name__)
 

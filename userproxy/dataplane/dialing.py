@@ -16,7 +16,7 @@ from userproxy.dataplane.transparent import bind_source
 from userproxy.model import Address
 
 if TYPE_CHECKING:
-    from userproxy.dataplane.acceptor import Port
+    from userproxy.dataplane.service_port import Port
 
 TRY_AGAIN = 15
 """Connections of a Service port for which a short cut is not tried after it failed once: a failure costs more than it saves."""

@@ -13,8 +13,8 @@ from userproxy.dataplane.reactor import Reactor
 from userproxy.model import Address
 
 if TYPE_CHECKING:
-    from userproxy.dataplane.acceptor import Port
     from userproxy.dataplane.connection import Connection
+    from userproxy.dataplane.service_port import Port
 
 LOOK_SECONDS = 0.25
 """Between two looks; how late a reset may be."""

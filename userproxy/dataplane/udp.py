@@ -19,7 +19,7 @@ from userproxy.dataplane.udp_flows import NO_SOCKET
 from userproxy.model import Address, ListenerSpec
 
 if TYPE_CHECKING:
-    from userproxy.dataplane.acceptor import Port
+    from userproxy.dataplane.service_port import Port
     from userproxy.dataplane.udp_flows import UdpFlows
 
 BATCH = 64

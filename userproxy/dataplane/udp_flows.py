@@ -18,7 +18,7 @@ from userproxy.dataplane.udp_sockets import UdpSettings, connected
 from userproxy.model import Address
 
 if TYPE_CHECKING:
-    from userproxy.dataplane.acceptor import Port
+    from userproxy.dataplane.service_port import Port
     from userproxy.dataplane.udp_flow import UdpFlow
 
 IdleQueue: TypeAlias = "OrderedDict[UdpFlow, None]"

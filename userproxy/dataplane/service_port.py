@@ -1,0 +1,101 @@
+"""One Service port as a worker has it: balancers, counters, options, and the listeners that it has.
+
+Owns what of a `Serving` is kept and how a new one is taken over. Connections, flows and listeners read it; how endpoints are
+chosen is `core.balancing`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from userproxy.core.affinity import AffinityRecords
+from userproxy.core.balancer import Balancer
+from userproxy.core.balancing import Balancing
+from userproxy.core.counters import PortCounters
+from userproxy.core.plan import Serving
+from userproxy.core.policy import Route
+from userproxy.model import Address, PortKey
+
+if TYPE_CHECKING:
+    from userproxy.dataplane.acceptor import Listener
+
+
+class Port:
+    """What is kept for one Service port on one family."""
+
+    __slots__ = (
+        "balancer",
+        "balancing",
+        "counters",
+        "distant",
+        "drain_seconds",
+        "generation",
+        "key",
+        "lasting",
+        "limit",
+        "listeners",
+        "local",
+        "outcomes",
+        "parked",
+        "proxy_protocol",
+        "routes",
+        "silent",
+        "transparent",
+    )
+
+    def __init__(self, key: PortKey, records: AffinityRecords) -> None:
+        self.key = key
+        self.counters = PortCounters()
+        self.balancing = Balancing(key, records, self.counters, random.random)
+        self.balancer: Balancer = self.balancing.cluster
+        """over the endpoints of the whole cluster"""
+        self.local: Balancer = self.balancing.local
+        """over those of this node"""
+        self.outcomes: Balancing | None = None
+        """who is to be told how dials end and how long connections last; None: nobody"""
+        self.routes: dict[str, Route] = {}
+        self.drain_seconds = -1.0
+        """how long connections to an endpoint that left may go on; negative: for ever"""
+        self.limit = 0
+        """connections open at once in this worker; 0: none of its own"""
+        self.proxy_protocol = 0
+        """version of the header that endpoints get in front of everything; 0: none"""
+        self.transparent = False
+        """endpoints see the client's own address where that is possible"""
+        self.silent = 0
+        """connections for which it is not tried to read the client at once, because lately one had nothing to say yet"""
+        self.distant = 0
+        """dials for which it is not tried to send at once, because lately one was not connected yet"""
+        self.listeners: list[Listener] = []
+        self.parked: list[Listener] = []
+        """listeners that rest until a connection of this port ends"""
+        self.lasting: frozenset[Address] = frozenset()
+        """endpoints that keep the UDP flows they have"""
+        self.generation = 0
+        """how often the endpoints were replaced"""
+
+    def take_over(self, serving: Serving, start: float, in_use: Callable[[], Iterable[Address]]) -> bool:
+        """Take over endpoints, routes and options; returns whether listeners have to look for their ring again.
+
+        A new ring begins at `start` of its length; `in_use` returns the endpoint of each open connection.
+        """
+        balancing, options = self.balancing, serving.options
+        changed = balancing.update(serving.cluster, serving.local, options, start, in_use)
+        self.balancer, self.local = balancing.cluster, balancing.local
+        self.outcomes = balancing if balancing.wants_outcomes else None
+        routes = {route.scope.value: route for route in serving.routes}
+        if routes != self.routes:
+            self.routes = routes
+            changed = True
+        self.lasting = frozenset((*serving.cluster, *serving.local, *serving.lasting))
+        self.generation += 1
+        self.drain_seconds = options.drain_seconds
+        self.limit = options.max_connections
+        self.proxy_protocol = options.proxy_protocol
+        return changed
+
+    def full(self) -> bool:
+        """Whether no further connection may be taken."""
+        return self.limit > 0 and self.counters.active >= self.limit
