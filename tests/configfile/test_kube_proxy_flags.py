@@ -24,7 +24,9 @@ def test_what_means_something_is_taken_and_the_rest_is_named() -> None:
     given = {"proxy-mode": "nftables", "v": "6", "masquerade-all": "true"}
     values, notes = read_flags(given)
     assert values == {"capture": "redirect-nft", "log_level": "debug"}
-    assert notes == ("--masquerade-all is ignored: endpoints always see an address of this node",)
+    assert notes == (
+        "--masquerade-all is ignored: endpoints see an address of this node unless --transparent is given",
+    )
     assert read_flags({"detect-local-mode": "NodeCIDR", "iptables-localhost-nodeports": "false"}) == (
         {"localhost_nodeports": False},
         ("--detect-local-mode=NodeCIDR is ignored: only ClusterCIDR is known here: --cluster-cidr",),

@@ -40,9 +40,10 @@ DIFFERS: dict[str, str] = {
     "1.4.18": "A failed dial goes on to the next endpoint; the client sees nothing of it. Passive ejection can be asked for.",
     "1.5.8": "There is no ipvs mode.",
     "1.6.5": "Endpoints see the node's address as source, whatever the traffic: connections are relayed. "
-    "`userproxy.dev/proxy-protocol` tells the client's address to endpoints that understand it.",
-    "1.6.7": "The client's address is not kept, for the same reason; the policy's choice of endpoints is.",
-    "1.6.9": "The same for Pods.",
+    "`userproxy.dev/proxy-protocol` tells the client's address to endpoints that understand it. "
+    "With `--transparent` they see the client itself as the source of TCP connections where kube-proxy does not masquerade.",
+    "1.6.7": "The client's address is kept with `--transparent` only; the policy's choice of endpoints always is.",
+    "1.6.9": "The same for Pods; with `--transparent` their address is kept.",
     "1.6.10": "No accept rules are installed; a node whose INPUT chain drops by default must let Pods reach the proxy address.",
     "1.6.11": "Nothing is forwarded, so nothing has to be dropped as INVALID.",
     "1.8.5": "127.0.0.1 and ::1 answer node ports too, in every mode and without any kernel setting; "

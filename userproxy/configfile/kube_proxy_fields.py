@@ -118,7 +118,7 @@ def local_mode(value: Any) -> Unused | None:
 
 _SYSCTL = "settings of the kernel's connection tracking are left to the host (sysctl.d)"
 _NO_MARKS = "no packet is marked: connections end here and begin anew"
-_MASQUERADE = "endpoints always see an address of this node"
+_MASQUERADE = "endpoints see an address of this node unless --transparent is given"
 _SYNC = "changes are applied at once, and rules are looked at every 2 s"
 _JSON = "objects are read as JSON, by two watches and seldom anything else"
 _IPVS = "there is no IPVS here"
