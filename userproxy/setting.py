@@ -17,7 +17,7 @@ AGENT = RUN | STANDALONE
 CAPTURING = AGENT | {"cleanup"}
 API_CLIENT = RUN | {"endpoints-controller"}
 CHECK = frozenset({"check"})
-ASKING = CHECK | {"status", "get", "explain", "observe", "test"}
+ASKING = CHECK | {"status", "get", "explain", "observe", "top", "test"}
 """commands that ask a running agent"""
 EVERY = CAPTURING | API_CLIENT
 

@@ -20,6 +20,7 @@ from userproxy.cli.observe import observe
 from userproxy.cli.run import run
 from userproxy.cli.standalone import standalone
 from userproxy.cli.status import status
+from userproxy.cli.top import top
 
 CONTEXT = {"auto_envvar_prefix": "USERPROXY", "help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -37,6 +38,7 @@ cli.add_command(run)
 cli.add_command(standalone)
 cli.add_command(check)
 cli.add_command(observe)
+cli.add_command(top)
 cli.add_command(status)
 cli.add_command(get)
 cli.add_command(explain)
