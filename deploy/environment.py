@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -62,6 +63,23 @@ def ensure_packages(programs: Mapping[str, str], purpose: str) -> None:
     result = subprocess.run(install, check=False, env=environment, stdout=subprocess.DEVNULL)
     if result.returncode:
         print(f"{purpose}: {' '.join(install)} failed, see above; what needs them is skipped")
+
+
+def ensure_extracted(program: str, package: str, purpose: str) -> None:
+    """Take one program out of a Debian package and put it into the environment, where the whole package would start a service.
+
+    Needs no root. `program` must need nothing else of the package.
+    """
+    target = VENV / "bin" / program
+    if _find(program) or target.exists() or not shutil.which("apt-get"):
+        return
+    download = f"apt-get download --quiet=2 {package}"
+    with tempfile.TemporaryDirectory() as folder:
+        get = f"{download} || {{ apt-get update --quiet=2 && {download}; }} && dpkg-deb --extract *.deb ."
+        if subprocess.run(["sh", "-c", get], cwd=folder, check=False, capture_output=True).returncode:
+            print(f"{purpose}: apt-get download {package} failed; what needs {program} is skipped")
+            return
+        shutil.move(Path(folder, "usr", "bin", program), target)
 
 
 def _find(program: str) -> str | None:

@@ -24,10 +24,11 @@ PACKAGES = {
 }
 
 if __name__ == "__main__":
-    from environment import ensure_environment, ensure_packages
+    from environment import ensure_environment, ensure_extracted, ensure_packages
 
     ensure_packages(PACKAGES, "tests")
     python = ensure_environment("test")
+    ensure_extracted("promtool", "prometheus", "tests")
     os.chdir(ROOT)
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     processes = ["-n", str(len(os.sched_getaffinity(0)) + 1), "--dist", "loadfile", "--no-loadscope-reorder"]

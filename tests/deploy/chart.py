@@ -9,6 +9,8 @@ import dataclasses
 import json
 from typing import Any
 
+import yaml
+
 from tests.deploy.rendered import DEPLOY
 from userproxy.config import settings_of
 from userproxy.configfile.own_fields import field_name
@@ -93,6 +95,17 @@ def live_text() -> str:
         "{{/* Settings whose change restarts nothing. Made by `python3 -m tests.deploy.generate`. */}}\n"
         f'{{{{- define "userproxy.liveSettings" -}}}}{names}{{{{- end -}}}}\n'
     )
+
+
+def render(values: dict[str, Any] | None = None, name: str = "userproxy") -> list[dict[str, Any]]:
+    """Return what `helm template` makes, after the check of the values. Raises HelmError."""
+    import helm_python  # not on every machine
+
+    with helm_python.Chart.load(CHART) as chart:
+        chart.validate_schema(values)
+        files = chart.render(values, name=name, namespace="kube-system")
+    texts = [text for path, text in files.items() if path.endswith(".yaml")]
+    return [item for text in texts for item in yaml.safe_load_all(text) if item]
 
 
 def _object(**properties: Schema) -> Schema:

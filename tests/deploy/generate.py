@@ -8,14 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.deploy.chart import LIVE, SCHEMA, live_text, schema_text
+from tests.deploy.chart import CHART, LIVE, SCHEMA, live_text, schema_text
+from tests.deploy.dashboard import DASHBOARD, dashboard_text
 from tests.deploy.man_pages import completions, man_pages
-from tests.deploy.rendered import MANIFEST, manifest_text
+from tests.deploy.rendered import DEPLOY, MANIFEST, manifest_text
 
 GENERATED: dict[Path, Callable[[], str]] = {
     MANIFEST: manifest_text,
     SCHEMA: schema_text,
     LIVE: live_text,
+    DASHBOARD: dashboard_text,
+    CHART / "files" / "dashboard.json": dashboard_text,
+    CHART / "files" / "rules.yaml": (DEPLOY / "prometheus" / "rules.yaml").read_text,
     **man_pages(),
     **completions(),
 }

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.deploy.api_schema import complaints
-from tests.deploy.chart import CHART, OF_THE_POD
+from tests.deploy.chart import CHART, OF_THE_POD, render
 from tests.deploy.chart import settings as settings_in_values
 from tests.deploy.rendered import (
     granted,
@@ -27,15 +27,11 @@ helm = pytest.importorskip("helm_python", reason="Helm's library has no wheel fo
 
 Items = list[dict[str, Any]]
 OF_OPERATORS = ("PodMonitor", "PrometheusRule")
-REPLACE = {"mode": "replace", "apiServer": {"host": "cp.example"}}
-
-
-def render(values: dict[str, Any] | None = None, name: str = "userproxy") -> Items:
-    with helm.Chart.load(CHART) as chart:
-        chart.validate_schema(values)
-        files = chart.render(values, name=name, namespace="kube-system")
-    texts = [text for path, text in files.items() if path.endswith(".yaml")]
-    return [item for text in texts for item in yaml.safe_load_all(text) if item]
+REPLACE = {
+    "mode": "replace",
+    "apiServer": {"host": "cp.example"},
+    "nodeSelector": {"userproxy.dev/replace": "true"},
+}
 
 
 def test_helm_finds_nothing_to_say_but_that_there_is_no_icon() -> None:
@@ -172,6 +168,32 @@ def test_metrics_are_reachable_where_they_are_scraped() -> None:
     assert endpoint["relabelings"][0]["replacement"] == "$1:9000"
 
 
+@pytest.mark.parametrize(
+    ("values", "agent"),
+    [
+        ({}, "127.0.0.1:10349"),
+        (REPLACE, "127.0.0.1:10249"),
+        ({"config": {"metricsBindAddress": "[::]:9"}}, "127.0.0.1:9"),
+        ({"config": {"metricsBindAddress": "[::1]:9"}}, "[::1]:9"),
+        ({"podMonitor": {"enabled": True}}, "127.0.0.1:10349"),
+    ],
+)
+def test_helm_test_asks_the_agent_where_it_answers(values: dict[str, Any], agent: str) -> None:
+    pod = one(render(values), "Pod")
+    assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
+    containers = pod["spec"]["initContainers"] + pod["spec"]["containers"]
+    assert [container["args"][0] for container in containers] == ["status", "test"]
+    assert {container["args"][-1] for container in containers} == {f"--agent={agent}"}
+
+
+def test_a_transparent_proxy_has_the_capability_for_it() -> None:
+    def added(**config: Any) -> Any:
+        return proxy_container(render({"config": config}))["securityContext"]["capabilities"]["add"]
+
+    assert added(transparent="annotated") == ["NET_ADMIN", "NET_BIND_SERVICE", "NET_RAW"]
+    assert added(transparent="off") == added() == ["NET_ADMIN", "NET_BIND_SERVICE"]
+
+
 def test_releases_do_not_meet() -> None:
     names = [{item["metadata"]["name"] for item in render(name=name)} for name in ("a", "b", "userproxy")]
-    assert names == [{"a-userproxy"}, {"b-userproxy"}, {"userproxy"}]
+    assert names == [{name, f"{name}-test"} for name in ("a-userproxy", "b-userproxy", "userproxy")]

@@ -19,8 +19,9 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from tests.deploy.chart import render
 from tests.deploy.container import MOUNTED, restricted
-from tests.deploy.rendered import needs_kubectl, overlay, overlay_text, proxy_container, settings
+from tests.deploy.rendered import needs_kubectl, one, overlay, overlay_text, proxy_container, settings
 from tests.e2e.agent import DRAIN, HEALTH_PORT, USERPROXY, Agent
 from tests.e2e.child import ROOT
 from tests.e2e.waiting import until
@@ -132,6 +133,15 @@ class Cluster:
         """Ask as an admin, who may do everything."""
         return self.node.run("kubectl", f"--kubeconfig={self.folder / 'kubeconfig'}", *words)
 
+    def helm_test(self, values: dict[str, Any]) -> None:
+        """Run the containers of the chart's test Pod, one after the other, as `helm test` would."""
+        pod = one(render(values), "Pod")["spec"]
+        for container in pod["initContainers"] + pod["containers"]:
+            before = restricted(container["securityContext"], self.folder)
+            self.node.run(
+                "env", "-C", str(ROOT), "HOME=/", *before, *USERPROXY, *container["args"], timeout=60
+            )
+
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
@@ -167,6 +177,8 @@ def test_a_container_serves_with_its_rights_only(
         until(lambda: cluster.node.run(*answer, check=False) == "here", 20)
         if service == "web":
             until(lambda: "Misconfigured" in cluster.kubectl("describe", "service", "web"), 20)
+        if name in ("alongside", "replace"):
+            cluster.helm_test({"mode": name, "apiServer": {"host": "any"}})
         assert agent.end() == 0, agent.log
         assert "forbidden" not in agent.log
         assert "Traceback" not in agent.log

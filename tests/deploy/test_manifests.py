@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.deploy.api_schema import complaints
 from tests.deploy.rendered import (
+    DEPLOY,
     OVERLAYS,
     granted,
     needs_kubectl,
@@ -159,3 +161,18 @@ def test_instead_of_kube_proxy_the_api_server_has_another_address() -> None:
     (config,) = [item for item in items if item["kind"] == "ConfigMap" and item["metadata"]["name"] == name]
     assert config["data"].keys() == {"KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"}
     assert settings(items) == {}
+
+
+def test_either_kube_proxy_or_we_are_on_a_node() -> None:
+    patch = yaml.safe_load((DEPLOY / "kustomize/overlays/replace/kube-proxy-patch.yaml").read_text())
+    whole = {"apiVersion": "apps/v1", "kind": "DaemonSet", **patch}
+    whole["spec"] |= {"selector": {}}
+    assert [line for line in complaints(whole) if "`containers`" not in line] == []
+    affinity = patch["spec"]["template"]["spec"]["affinity"]["nodeAffinity"]
+    ((term,),) = [
+        one["matchExpressions"]
+        for one in affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    ]
+    assert (term["operator"], term["values"]) == ("NotIn", ["true"])
+    ours = one(overlay("replace"), "DaemonSet")["spec"]["template"]["spec"]["nodeSelector"]
+    assert ours[term["key"]] == "true"

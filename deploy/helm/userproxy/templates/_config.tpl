@@ -32,3 +32,28 @@ port: {{ regexFind "[0-9]+$" $address }}
 {{- end -}}
 {{- $config | toJson | sha256sum -}}
 {{- end -}}
+
+{{/* Where the agent of a node is asked by a Pod in the node's network. */}}
+{{- define "userproxy.agent" -}}
+{{- $address := default "127.0.0.1:10249" (include "userproxy.config" . | fromYaml).metricsBindAddress -}}
+{{- regexReplaceAll "^(0[.]0[.]0[.]0|\\[::\\])?:" $address "127.0.0.1:" -}}
+{{- end -}}
+
+{{/* Rights and resources of a container that only asks. */}}
+{{- define "userproxy.unprivileged" -}}
+resources:
+  requests:
+    cpu: 10m
+    memory: 64Mi
+  limits:
+    memory: 128Mi
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+  seccompProfile:
+    type: RuntimeDefault
+{{- end -}}
