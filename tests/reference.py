@@ -9,7 +9,10 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import click
+
 from userproxy.admin.metric_table import METRICS
+from userproxy.cli import cli
 from userproxy.cli.options import STANDALONE_DEFAULTS
 from userproxy.config import Config
 from userproxy.configfile import kube_proxy_fields, own_fields
@@ -78,6 +81,7 @@ def lines() -> Iterator[str]:
     yield ""
     yield "Made from the code by `python3 -m tests.reference > deploy/reference.md`; a test keeps them equal."
     yield ""
+    yield from command_lines()
     yield "## Settings"
     yield ""
     yield "Each is a flag of the commands named, and an environment variable: `userproxy run --capture` is"
@@ -173,6 +177,44 @@ def configuration_file() -> Iterator[str]:
 def code(names: Iterable[str]) -> str:
     """Return names as code, with commas."""
     return ", ".join(f"`{name}`" for name in names)
+
+
+def command_lines() -> Iterator[str]:
+    """Yield the lines about commands."""
+    yield "## Commands"
+    yield ""
+    yield "Each also has the settings below that name it; `userproxy COMMAND --help` has examples."
+    yield ""
+    yield "| command | |"
+    yield "|---|---|"
+    yield from (f"| `{usage_of(one)}` | {summary_of(one)} |" for one in cli.commands.values())
+    yield ""
+
+
+def usage_of(command: click.Command) -> str:
+    """Return a command with its arguments and the options that are its own."""
+    settings = {field.name for field in dataclasses.fields(Config)}
+    words = ["userproxy", command.name or ""]
+    for parameter in command.params:
+        if isinstance(parameter, click.Argument):
+            words.append(parameter.make_metavar(click.Context(command)))
+        elif isinstance(parameter, click.Option) and parameter.name not in settings and not parameter.hidden:
+            words.append(f"[{'/'.join(parameter.opts)}{_value(parameter)}]")
+    # A bar would end the cell of the table.
+    return " ".join(words).replace("|", "\\|")
+
+
+def _value(option: click.Option) -> str:
+    if option.is_flag:
+        return ""
+    return " " + (
+        "|".join(option.type.choices) if isinstance(option.type, click.Choice) else option.metavar or "N"
+    )
+
+
+def summary_of(command: click.Command) -> str:
+    """Return the first paragraph of a command's help."""
+    return " ".join((command.help or "").partition("\n\n")[0].split())
 
 
 def default_of(field: dataclasses.Field[Any]) -> str:

@@ -61,6 +61,12 @@ def test_a_server_that_does_not_answer_is_one_failure() -> None:
             WARNING,
             "does not say",
         ),
+        (
+            {"permissions": (*ALLOWED, Permission("create", "events", allowed=False, needed=False))},
+            "api/allowed",
+            WARNING,
+            "not needed either: create events",
+        ),
         ({"node_status": 404}, "api/node", WARNING, "there is no Node n1"),
         ({"node_status": 403}, "api/node", WARNING, "answered 403"),
         ({"cluster_ip": "10.0.0.1"}, "api/address", WARNING, "10.0.0.1 is the ClusterIP"),

@@ -28,9 +28,9 @@ async def test_a_server_tells_version_node_and_clock(api: Client) -> None:
     assert answers.clock_skew is not None
     assert abs(answers.clock_skew) < 10
     asked = {(one.verb, one.resource) for one in answers.permissions}
-    assert asked == {
-        (verb, what) for verb in ("list", "watch") for what in ("services", "endpointslices", "nodes")
-    }
+    watched = {(verb, what) for verb in ("list", "watch") for what in ("services", "endpointslices", "nodes")}
+    assert asked == watched | {("create", "events")}
+    assert [one.resource for one in answers.permissions if not one.needed] == ["events"]
     assert all(one.allowed is not False for one in answers.permissions)
 
 

@@ -10,11 +10,10 @@ import os
 import platform
 import resource
 import socket
-from collections.abc import Sequence
 from pathlib import Path
 
 import userproxy
-from userproxy.capture.commands import run
+from userproxy.capture.commands import ProgramMissing, run
 from userproxy.capture.iptables_program import find_programs
 from userproxy.core import host_checks
 from userproxy.core.addresses import HEALTHZ_PORT, METRICS_PORT, BindAddress, parse_bind_address
@@ -59,14 +58,15 @@ def port_findings(healthz: str, metrics: str, *, agent_answers: bool) -> Finding
 
 async def rule_findings(*, agent_answers: bool) -> list[Finding]:
     """Return what other proxies, and we ourselves, have in the kernel. Reads only."""
-    tables = await _output(["nft", "list", "tables"])
-    chains = await _chains()
+    unseen: list[str] = []
+    tables = await _tables(unseen)
+    chains = await _chains(unseen)
     ours = [line for line in tables.splitlines() if line.split()[2:] == [TABLE]]
     if f"\n:{CHAIN} " in f"\n{chains}":
         ours.append(f"iptables chain {CHAIN}")
     return [
-        host_checks.other_proxies(tables, chains, _interfaces()),
-        host_checks.leftovers(ours, agent_answers=agent_answers),
+        host_checks.other_proxies(tables, chains, _interfaces(), unseen),
+        host_checks.leftovers(ours, agent_answers=agent_answers, unseen=unseen),
     ]
 
 
@@ -82,7 +82,18 @@ def _why_taken(address: BindAddress) -> str:
     return ""
 
 
-async def _chains() -> str:
+async def _tables(unseen: list[str]) -> str:
+    """Return what nft lists; adds to `unseen` why it does not."""
+    try:
+        return await run(["nft", "list", "tables"])
+    except ProgramMissing:  # then iptables, if anything, shows what there is
+        return ""
+    except CaptureError as error:
+        unseen.append(str(error))
+        return ""
+
+
+async def _chains(unseen: list[str]) -> str:
     """Return every nat table of iptables as text; a table that is not loaded is not loaded for this."""
     try:
         programs = await find_programs()
@@ -94,16 +105,12 @@ async def _chains() -> str:
             if program.is_loaded(family):
                 try:
                     found += await program.save(family)
-                except CaptureError:  # nft rules that iptables cannot show, or no right to look
+                except ProgramMissing:  # iptables without ip6tables
                     continue
+                except CaptureError as error:
+                    if "rules written with nft" not in str(error):
+                        unseen.append(str(error))
     return found
-
-
-async def _output(command: Sequence[str]) -> str:
-    try:
-        return await run(list(command))
-    except CaptureError:  # not installed, or no right to look: then there is nothing to find this way
-        return ""
 
 
 def _interfaces() -> list[str]:

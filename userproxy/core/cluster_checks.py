@@ -23,6 +23,8 @@ class Permission(msgspec.Struct, frozen=True):
     verb: str
     resource: str
     allowed: bool | None
+    needed: bool = True
+    """without it something is missing only, such as Events that tell what is wrong with a Service"""
 
 
 class ApiAnswers(msgspec.Struct, frozen=True):
@@ -63,7 +65,12 @@ def api_findings(answers: ApiAnswers) -> Iterator[Finding]:
 
 
 def _permissions(answers: ApiAnswers) -> Finding:
-    denied = [f"{one.verb} {one.resource}" for one in answers.permissions if one.allowed is False]
+    denied = [
+        f"{one.verb} {one.resource}" for one in answers.permissions if one.allowed is False and one.needed
+    ]
+    missed = [
+        f"{one.verb} {one.resource}" for one in answers.permissions if one.allowed is False and not one.needed
+    ]
     unknown = [f"{one.verb} {one.resource}" for one in answers.permissions if one.allowed is None]
     if denied:
         return failed("api/allowed", f"not allowed: {', '.join(denied)}", _ROLE)
@@ -73,6 +80,8 @@ def _permissions(answers: ApiAnswers) -> Finding:
             f"the server does not say whether we may {', '.join(unknown)}",
             "it lacks SelfSubjectAccessReview; a server without authorization allows everything",
         )
+    if missed:
+        return warning("api/allowed", f"not allowed, but not needed either: {', '.join(missed)}", _ROLE)
     return ok("api/allowed", ", ".join(f"{one.verb} {one.resource}" for one in answers.permissions))
 
 

@@ -142,8 +142,13 @@ def _ranges(text: str) -> Iterable[range]:
         yield range(int(piece[0]), int(piece[1] or piece[0]) + 1)
 
 
-def other_proxies(nft_tables: str, chains: str, interfaces: Iterable[str]) -> Finding:
-    """Judge `nft list tables`, the output of iptables-save, and the names of network interfaces."""
+def other_proxies(
+    nft_tables: str, chains: str, interfaces: Iterable[str], unseen: Sequence[str] = ()
+) -> Finding:
+    """Judge `nft list tables`, the output of iptables-save, and the names of network interfaces.
+
+    `unseen`: why some of it could not be read.
+    """
     present = set(interfaces)
     found = []
     if re.search(r"^table \S+ kube-proxy$", nft_tables, re.MULTILINE):
@@ -160,17 +165,25 @@ def other_proxies(nft_tables: str, chains: str, interfaces: Iterable[str]) -> Fi
             f"rules of {', '.join(found)} are present",
             "serve labelled Services only (--service-proxy-name), or remove the other proxy and its rules first",
         )
+    if unseen:
+        return _unseen("host/other-proxies", unseen)
     return ok("host/other-proxies", "no rules of kube-proxy or Cilium")
 
 
-def leftovers(ours: Sequence[str], *, agent_answers: bool) -> Finding:
-    """Judge the tables and chains of ours in the kernel."""
+def _unseen(check: str, reasons: Sequence[str]) -> Finding:
+    return warning(check, f"rules cannot be looked at: {reasons[0]}", "run the check as root")
+
+
+def leftovers(ours: Sequence[str], *, agent_answers: bool, unseen: Sequence[str] = ()) -> Finding:
+    """Judge the tables and chains of ours in the kernel; `unseen`: why some could not be read."""
     if ours and not agent_answers:
         return warning(
             "host/leftovers",
             f"{', '.join(ours)} without an agent that answers",
             "if no userproxy runs, remove them: userproxy cleanup",
         )
+    if unseen and not ours:
+        return _unseen("host/leftovers", unseen)
     return ok("host/leftovers", "the running agent's" if ours else "none")
 
 
@@ -182,7 +195,8 @@ def capture_findings(probes: Sequence[Probe], mode: str) -> list[Finding]:
     for probe in probes:
         name = f"capture/{_way(probe)}"
         if probe.usable:
-            findings.append(ok(name, f"{probe.capture}: {probe.reason}"))
+            label = "" if probe.capture == _way(probe) else f"{probe.capture}: "
+            findings.append(ok(name, label + probe.reason))
         elif chosen is None and probe in allowed:
             findings.append(
                 failed(name, f"not usable: {probe.reason}", "cure this, or use another --capture")

@@ -30,8 +30,10 @@ _NEEDED = (
     ("", "services", ("list", "watch")),
     ("discovery.k8s.io", "endpointslices", ("list", "watch")),
     ("", "nodes", ("list", "watch")),
+    ("", "events", ("create",)),
 )
-"""What `kube.cluster` asks for."""
+"""What `kube.cluster` and `kube.events` ask for."""
+_OPTIONAL = frozenset({"events"})
 
 
 async def ask_api(kubeconfig: str, master: str, node: str, *, permissions: bool) -> ApiAnswers:
@@ -83,7 +85,9 @@ class _Questions:
         wanted = [(group, resource, verb) for group, resource, verbs in _NEEDED for verb in verbs]
         return tuple(
             [
-                Permission(verb, resource, await self._allowed(group, resource, verb))
+                Permission(
+                    verb, resource, await self._allowed(group, resource, verb), resource not in _OPTIONAL
+                )
                 for group, resource, verb in wanted
             ]
         )
