@@ -374,3 +374,17 @@ def test_everything_is_planned_again_when_our_place_in_the_cluster_changes() -> 
     node.host = structs.replace(node.host, zone="b")
     node.table.touch_all()
     assert [serving.cluster for serving in node.step().serve] == [(("10.0.0.2", 8080),)]
+
+
+def test_a_health_check_port_is_planned_when_it_changes_and_forgotten_with_its_service() -> None:
+    node = Node()
+    web = exposed(health_check_node_port=32000)
+    here = SliceEndpoint("10.0.0.1", node="n1")
+    made = node.step(services(web), slices(endpoint_slice("web-1", "web", here)))
+    [(owner, [check])] = made.health_checks
+    assert (owner, check.port, check.endpoints) == (name("web"), 32000, 1)
+    assert node.step(services(web)).empty
+    [(_, [check])] = node.step(slices(endpoint_slice("web-1", "web", family=Family.IPV4))).health_checks
+    assert check.endpoints == 0
+    assert node.step(services(removed=("web",))).health_checks == ((name("web"), ()),)
+    assert node.running.health_checks == {}
