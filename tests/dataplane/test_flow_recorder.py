@@ -24,7 +24,8 @@ from tests.dataplane.rig import (
     serving,
     until,
 )
-from userproxy.core.flows import Flow, Outcome
+from tests.dataplane.udp_rig import UdpEndpoint, answer_to, client, udp_rig
+from userproxy.core.flows import UNKNOWN, Flow, Outcome
 from userproxy.core.networks import DROP_ALL
 from userproxy.core.policy import Verdict
 from userproxy.dataplane import settling
@@ -32,6 +33,7 @@ from userproxy.dataplane.flow_recorder import CLIENT_GONE
 from userproxy.dataplane.plane import PlaneSettings
 from userproxy.dataplane.pool import WorkerPool
 from userproxy.dataplane.sockets import filter_packets
+from userproxy.dataplane.udp_sockets import UdpSettings
 from userproxy.model import Address, ListenerSpec
 
 
@@ -198,3 +200,30 @@ async def test_workers_hand_over_what_was_and_what_comes() -> None:
         pool.stop()
     assert {flow.endpoint for flow in follower.flows + later.flows} == {address}
     assert (follower.lost, later.lost) == (0, 0)
+
+
+async def test_flows_of_datagrams_are_recorded_when_they_end() -> None:
+    dead, good, mute = UdpEndpoint(b"dead"), UdpEndpoint(b"good "), UdpEndpoint(b"")
+    mute.answers = False
+    follower = Follower()
+    async with udp_rig(dead, good, flow_records=10, udp=UdpSettings(timeout=0.2)) as proxy:
+        dead.close()
+        with client(proxy.address) as one, client(proxy.address) as other:
+            assert await answer_to(one, b"question") == b"good question"
+            await until(lambda: proxy.counters.active == 0)
+            await proxy.serve(mute)
+            other.send(b"question")
+            await until(lambda: bool(mute.received))
+            await until(lambda: proxy.counters.active == 0)
+        await proxy.plane.follow(follower)
+        addresses = (dead.address, good.address, mute.address)
+    mute.close()
+    refused, answered, unheard = follower.flows
+    assert (refused.outcome, refused.reason, refused.failed) == (
+        Outcome.REFUSED,
+        "connection refused",
+        addresses[:1],
+    )
+    assert (answered.outcome, answered.reason, answered.sent) == (Outcome.CLOSED, "", UNKNOWN)
+    assert (unheard.outcome, unheard.reason) == (Outcome.CLOSED, "no answer came")
+    assert tuple(flow.endpoint for flow in follower.flows) == addresses

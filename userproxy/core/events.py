@@ -57,9 +57,9 @@ class ConnectionEvent(msgspec.Struct, frozen=True, tag_field="type", tag="connec
     waited: float = 0.0
     """seconds that went to endpoints that did not answer"""
     received: int = 0
-    """bytes from the client"""
+    """bytes from the client; -1: not counted apart, as for UDP"""
     sent: int = 0
-    """bytes to the client"""
+    """bytes to the client, or -1"""
     sample: int = 1
     """connections this event stands for: more than 1 when there are too many to record each"""
 
@@ -197,7 +197,7 @@ def _connection_text(event: ConnectionEvent) -> str:
     endpoint = f" -> {event.endpoint}" if event.endpoint and not refused else ""
     moved = (
         f"  {size_text(event.received)} in {size_text(event.sent)} out"
-        if event.endpoint and not refused
+        if event.endpoint and not refused and event.received >= 0
         else ""
     )
     notes = []

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from userproxy.core.flows import Flow, FlowRing, Outcome
+from userproxy.core.flows import UNKNOWN, Flow, FlowRing, Outcome
 
 if TYPE_CHECKING:
     from userproxy.dataplane.connection import Connection
+    from userproxy.dataplane.udp_flow import UdpFlow
 
 
+NO_ANSWER = "no answer came"
 CLIENT_GONE = "the client went before an endpoint answered"
 
 
@@ -45,6 +47,34 @@ class FlowRecorder:
         else:
             outcome = Outcome.REFUSED
         ring.add(_record(connection, outcome, now, ring.weigh(now)))
+
+    def flow_ended(self, flow: UdpFlow, why: str) -> None:
+        """Record a flow of datagrams that ends, mostly because it was idle; its bytes are not counted apart."""
+        ring = self._failed if why else self._carried
+        now = flow.listener.flows.reactor.now
+        if ring.skip and now < ring.due:
+            ring.skip -= 1
+            return
+        outcome = Outcome.REFUSED if why else Outcome.CLOSED
+        reason = why or ("" if flow.answered else NO_ANSWER)
+        key, begun, weight = flow.listener.port.key, flow.begun, ring.weigh(now)
+        client, failed = flow.client[:2], (*flow.tried, flow.endpoint) if why else flow.tried
+        ring.add(
+            Flow(
+                key,
+                outcome,
+                client,
+                flow.endpoint,
+                begun,
+                now,
+                begun,
+                UNKNOWN,
+                UNKNOWN,
+                failed,
+                reason,
+                weight,
+            )
+        )
 
     def opened(self, connection: Connection) -> None:
         """Record a connection that is carried and goes on."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _socket
 import errno
+import os
 from typing import TYPE_CHECKING, TypeAlias
 
 from userproxy.model import Address
@@ -170,5 +171,5 @@ class UdpFlow:
         outcomes = self.listener.port.outcomes
         if outcomes is not None:
             outcomes.failed(self.endpoint, self.listener.flows.reactor.now)
-        self.listener.flows.end(self)
+        self.listener.flows.end(self, os.strerror(code).lower())
         return self.listener.begin(self.client, data, tried, code)

@@ -18,6 +18,7 @@ from userproxy.dataplane.udp_sockets import UdpSettings, connected
 from userproxy.model import Address
 
 if TYPE_CHECKING:
+    from userproxy.dataplane.flow_recorder import FlowRecorder
     from userproxy.dataplane.service_port import Port
     from userproxy.dataplane.udp_flow import UdpFlow
 
@@ -41,6 +42,8 @@ class UdpFlows:
         self.answered: IdleQueue = OrderedDict()
         self.streams: IdleQueue = OrderedDict()
         self.begun = begun
+        self.recorder: FlowRecorder | None = None
+        """takes a record of each flow that ends"""
         self._queues = (
             (self.answered, settings.timeout),
             (self.waiting, settings.timeout),
@@ -118,11 +121,13 @@ class UdpFlows:
             flow.last = self.reactor.now
             self._move(flow, self.answered)
 
-    def end(self, flow: UdpFlow) -> None:
-        """End a flow."""
+    def end(self, flow: UdpFlow, why: str = "") -> None:
+        """End a flow; `why` when its endpoint is to blame."""
         if flow.closed:
             return
         flow.closed = True
+        if self.recorder is not None:
+            self.recorder.flow_ended(flow, why)
         listener = flow.listener
         del flow.queue[flow]
         if flow.left:
