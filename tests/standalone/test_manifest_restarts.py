@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from tests.standalone.test_manifests import services, text
-from userproxy.errors import ManifestError
 from userproxy.standalone.addresses import ServiceAddresses, parse_service_cidr
 from userproxy.standalone.durable import open_store
 from userproxy.standalone.kinds import SERVICE
@@ -83,8 +82,8 @@ async def test_a_file_that_is_bad_after_a_restart_keeps_its_objects(places: tupl
         directory.load()
     (files / "a.yaml").write_text("kind: [")
     async with started(*places) as (registry, directory):
-        with pytest.raises(ManifestError, match=r"a\.yaml:2: "):
-            directory.load()
+        (problem,) = directory.scan()
+        assert "a.yaml:2: " in problem
         assert services(registry) == {"a": 80}
         (files / "a.yaml").write_text(text("other"))
         directory.load()
@@ -101,6 +100,5 @@ async def test_an_object_may_move_to_another_file(places: tuple[Path, Path]) -> 
         directory.load()
     (files / "b.yaml").write_text("{")
     async with started(*places) as (registry, directory):
-        with pytest.raises(ManifestError):
-            directory.load()
+        assert len(directory.scan()) == 1
         assert registry.read(SERVICE, "default", "a")["metadata"]["uid"] == uid

@@ -171,11 +171,8 @@ class ManifestDirectory:
         self._changed = asyncio.Event()
 
     def load(self) -> None:
-        """Read and apply everything for the first time. Raises ManifestError for the first thing that is wrong."""
-        problems = self.scan()
-        if problems:
-            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-            raise ManifestError(f"{problems[0]}{more}; correct the file, or move it away")
+        """Read and apply everything for the first time; what is wrong is logged and stops nothing else."""
+        self._report(self.scan())
 
     def scan(self) -> list[str]:
         """Bring the store in step with the files; returns every problem, each in one line."""
@@ -302,5 +299,5 @@ class ManifestDirectory:
     def _report(self, problems: list[str]) -> None:
         for problem in problems:
             if problem not in self._reported:
-                log.error("%s", problem)
+                log.error("%s; correct the file: it is read again, and all others are in effect", problem)
         self._reported = dict.fromkeys(problems, "")

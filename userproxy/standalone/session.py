@@ -69,7 +69,7 @@ class Standalone:
         return self.listeners.url
 
     async def start(self) -> None:
-        """Load everything, then answer. Raises ListenError, UsageError, ManifestError, StoreError."""
+        """Load everything, then answer. Raises ListenError, UsageError, StoreError."""
         if self._manifests_path is not None:
             self._manifests = ManifestDirectory(self._manifests_path, self.registry)
         self.listeners.open(self.registry)

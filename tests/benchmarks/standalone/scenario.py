@@ -56,7 +56,10 @@ def run(settings: Settings, output: Path) -> None:
                     rounds.append(
                         asyncio.run(_writes(process.pid, settings.objects, lists=place == "memory"))
                     )
-            found |= {f"{place}: {name}": _median([one[name] for one in rounds]) for name in rounds[0]}
+            measured = {f"{place}: {name}": _median([one[name] for one in rounds]) for name in rounds[0]}
+            found |= measured
+            for name, value in measured.items():
+                print(f"{name}: {value:,.4g}", file=sys.stderr)
     with _backends(), _command() as process:
         found |= asyncio.run(_readiness(process.pid, settings))
     about = machine.description()
