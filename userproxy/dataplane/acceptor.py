@@ -114,7 +114,8 @@ class Listener:
                     acceptor.park(self)
                 # Anything else means that this one connection died in the queue (accept(2), "Error handling").
                 return
-            acceptor.accepted(self, _socket.socket(self.family, _STREAM, 0, fd), fd, peer)
+            # An IPv6 peer comes with flow and scope too; compiled code insists on what an Address is.
+            acceptor.accepted(self, _socket.socket(self.family, _STREAM, 0, fd), fd, peer[:2])
 
     def abort(self) -> None:
         """Nothing to end: the listener goes on."""

@@ -54,7 +54,8 @@ class Schedule(Protocol):
 
     def add_reader(self, fd: int, callback: Callable[[], None]) -> None: ...
 
-    def remove_reader(self, fd: int) -> bool: ...
+    def remove_reader(self, fd: int) -> object:
+        """asyncio returns whether there was one, uvloop nothing; compiled code insists on what is written here."""
 
     def call_soon(self, callback: Callable[[], None]) -> object: ...
 
