@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ _DNS_NAME = "kubernetes.default.svc"
 _QUIET_SECONDS = 0.3
 """Without an agent to ask: a connection that is not reset for so long counts as carried."""
 
+_DATAGRAM_SECONDS = 1.0
 _DNS_PORT = 53
 _DNS_QUESTION = bytes.fromhex("75700100000100000000000000" + "00020001")
 """Name servers of the root (RFC 1035 section 4): every DNS server answers, if only to refuse."""
@@ -111,6 +113,8 @@ class Attempts:
         finally:
             for one in attempts:
                 if one.sock is not None:
+                    # With a reset, so that nothing waits for an endpoint that never ends its side.
+                    one.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     one.sock.close()
         return {one.trial: one for one in attempts}
 
@@ -123,6 +127,8 @@ class Attempts:
                 await asyncio.get_running_loop().sock_connect(sock, (host, number))
         except TimeoutError:
             attempt.done(failure=f"no answer within {self._seconds:g} s")
+        except ConnectionResetError as error:
+            attempt.done(failure=_refused(error))
         except OSError as error:
             attempt.done(failure=_words(error))
 
@@ -132,7 +138,7 @@ class Attempts:
         quiet = time.monotonic() + _QUIET_SECONDS
         waiting = attempts
         while waiting:
-            listed = await self._listed()
+            listed = await self._listed("carried")
             for one in waiting:
                 carried = listed.get(_name(one.sock))
                 if carried is not None:
@@ -147,31 +153,42 @@ class Attempts:
             if waiting:
                 await asyncio.sleep(_LOOK_SECONDS)
 
-    async def _listed(self) -> dict[str, ConnectionView]:
-        """Return the connections that are carried, by the client's address."""
+    async def _listed(self, *states: str) -> dict[str, ConnectionView]:
+        """Return the connections that are in one of these states, by the client's address."""
         if self._agent is None:
             return {}
         view = await asyncio.to_thread(self._agent.ask, "/connections", ConnectionsView)
-        return {one.client: one for one in view.connections if one.state == "carried"}
+        return {one.client: one for one in view.connections if one.state in states}
 
     # ---- UDP -----------------------------------------------------------------------------------------------------
 
     async def _datagram(self, trial: Trial) -> Result:
-        """Send an empty datagram and see whether something, or an ICMP error, comes back."""
+        """Send an empty datagram and see whether something, or an ICMP error, comes back, and whom the agent sent it to."""
         began = time.monotonic()
         loop = asyncio.get_running_loop()
         try:
             with self._make(_af(trial.host), socket.SOCK_DGRAM) as sock:
                 sock.setblocking(False)
                 sock.connect(trial.address)
-                async with asyncio.timeout(min(self._seconds, 1.0)):
-                    sock.send(_DNS_QUESTION if trial.number == _DNS_PORT else b"")
-                    await loop.sock_recv(sock, 65535)
-        except TimeoutError:
-            return Result(trial, self._source, Outcome.UNANSWERED, "an empty datagram was not answered")
+                sock.send(_DNS_QUESTION if trial.number == _DNS_PORT else b"")
+                outcome = Outcome.OK
+                try:
+                    async with asyncio.timeout(min(self._seconds, _DATAGRAM_SECONDS)):
+                        await loop.sock_recv(sock, 65535)
+                except TimeoutError:
+                    outcome = Outcome.UNANSWERED
+                seconds = round(time.monotonic() - began, 4)
+                flow = (await self._listed("answered", "unanswered")).get(_name(sock))
         except OSError as error:
             return Result(trial, self._source, Outcome.FAILED, _words(error))
-        return Result(trial, self._source, Outcome.OK, "answered", round(time.monotonic() - began, 4))
+        if outcome is Outcome.OK:
+            return Result(
+                trial, self._source, outcome, f"answered by {flow.endpoint}" if flow else "answered", seconds
+            )
+        sent = (
+            f"sent to {flow.endpoint}, which did not answer" if flow else "an empty datagram was not answered"
+        )
+        return Result(trial, self._source, outcome, sent)
 
 
 def service_trials(agent: AgentClient, wanted: Iterable[str]) -> Iterator[Trial]:
@@ -236,8 +253,12 @@ def _reset(sock: socket.socket | None) -> str:
     except BlockingIOError:
         return ""
     except OSError as error:
-        return f"accepted, then {_words(error)}: no endpoint took it"
+        return _refused(error)
     return ""
+
+
+def _refused(error: OSError) -> str:
+    return f"accepted, then {_words(error)}: no endpoint took it"
 
 
 def _words(error: OSError) -> str:

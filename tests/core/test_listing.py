@@ -151,6 +151,12 @@ def test_connections_of_all_workers_newest_first() -> None:
         "1",
     ]
     assert shown[1].split()[:5] == ["web", "http/TCP", "10.0.0.9:1000", "10.0.0.1:8080", "carried"]
+    flow = msgspec.structs.replace(old, key=key("dns", protocol="UDP"), carried=False)
+    states = [
+        connections_view([Inspection(0, connections=(one,), open=1)], 100.0, 1).connections[0].state
+        for one in (flow, msgspec.structs.replace(flow, carried=True))
+    ]
+    assert states == ["unanswered", "answered"]
     only = connections_view([Inspection(0, connections=(old, new), open=2)], 100.0, 10, "default", "web")
     assert [one.service for one in only.connections] == ["web"]
     assert (

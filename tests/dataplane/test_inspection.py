@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 
 from tests.dataplane.rig import KEY, echo, endpoint, rig, send, until
 from tests.dataplane.test_pool import running
+from tests.dataplane.udp_rig import UdpEndpoint, answer_to, client, udp_rig
 from userproxy.dataplane.inspection import MOST
 
 
@@ -47,3 +48,14 @@ async def test_workers_answer_each_for_itself_and_a_dead_one_not_at_all() -> Non
             assert open_one.client == client.getsockname()
         proxy.pool.stop()
         assert await proxy.pool.inspect(KEY, 10) == ()
+
+
+async def test_udp_flows_are_listed_too() -> None:
+    endpoint = UdpEndpoint(b"a")
+    async with udp_rig(endpoint) as proxy:
+        with client(proxy.address) as sock:
+            assert await answer_to(sock, b"x") == b"ax"
+            (found,) = await proxy.plane.inspect(proxy.key, 10)
+            (flow,) = found.connections
+            assert (flow.key, flow.client, flow.endpoint) == (proxy.key, sock.getsockname(), endpoint.address)
+            assert (flow.carried, found.open) == (True, 1)

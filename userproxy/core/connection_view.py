@@ -12,6 +12,13 @@ import msgspec
 from userproxy.core.addresses import address_text
 from userproxy.core.inspection import Inspection
 
+_STATES = {
+    (False, False): "dialling",
+    (False, True): "carried",
+    (True, False): "unanswered",
+    (True, True): "answered",
+}
+
 
 class ConnectionView(msgspec.Struct, frozen=True):
     """One connection. `age` is in seconds; `endpoint` is empty before one was dialled."""
@@ -23,7 +30,7 @@ class ConnectionView(msgspec.Struct, frozen=True):
     client: str
     endpoint: str
     state: str
-    """`dialling` or `carried`"""
+    """`dialling` or `carried`; of a UDP flow `unanswered` or `answered`"""
     age: float
     received: int
     """bytes from the client"""
@@ -60,7 +67,7 @@ def connections_view(
             connection.key.name.protocol,
             address_text(connection.client),
             address_text(connection.endpoint) if connection.endpoint else "",
-            "carried" if connection.carried else "dialling",
+            _STATES[connection.key.name.protocol == "UDP", connection.carried],
             round(max(0.0, now - connection.opened), 3),
             connection.received,
             connection.sent,

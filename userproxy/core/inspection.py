@@ -12,7 +12,7 @@ from userproxy.model import Address, PortKey
 
 
 class OpenConnection(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A connection that is open now."""
+    """A connection or UDP flow that is open now."""
 
     key: PortKey
     client: Address
@@ -20,9 +20,9 @@ class OpenConnection(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """the one that carries it or is being dialled"""
     opened: float
     carried: bool
-    """whether an endpoint has answered"""
+    """whether an endpoint has taken the connection, or has answered the flow"""
     received: int
-    """bytes from the client"""
+    """bytes from the client; not counted for a UDP flow"""
     sent: int
     """bytes to the client"""
 

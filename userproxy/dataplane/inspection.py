@@ -15,23 +15,27 @@ from userproxy.model import PortKey
 if TYPE_CHECKING:
     from userproxy.dataplane.acceptor import Acceptor
     from userproxy.dataplane.connection import Connection
+    from userproxy.dataplane.udp_flow import UdpFlow
 
 MOST = 1000
-"""Connections that one worker lists."""
+"""Connections that one worker lists, and as many UDP flows."""
 
 _opened = attrgetter("opened")
+_begun = attrgetter("begun")
 
 
 def inspect(acceptor: Acceptor, worker: int, key: PortKey | None, limit: int) -> Inspection:
     """Return up to `limit` of the newest connections, and the turns of Service port `key` (None: of none)."""
     port = acceptor.ports.get(key) if key is not None else None
-    newest = heapq.nlargest(min(limit, MOST), acceptor.connections, key=_opened)
+    most, flows = min(limit, MOST), acceptor.udp_flows
+    newest = [_view(one) for one in heapq.nlargest(most, acceptor.connections, key=_opened)]
+    newest += [_flow_view(one) for one in heapq.nlargest(most, flows.all(), key=_begun)]
     return Inspection(
         worker,
         port.balancer.upcoming() if port else (),
         port.local.upcoming() if port else (),
-        tuple(_view(connection) for connection in newest),
-        len(acceptor.connections),
+        tuple(newest),
+        len(acceptor.connections) + len(flows),
     )
 
 
@@ -46,3 +50,8 @@ def _view(connection: Connection) -> OpenConnection:
         client.moved if client is not None else 0,
         server.moved if server is not None else 0,
     )
+
+
+def _flow_view(flow: UdpFlow) -> OpenConnection:
+    key = flow.listener.port.key
+    return OpenConnection(key, flow.client[:2], flow.endpoint, flow.begun, flow.answered, 0, 0)

@@ -10,7 +10,8 @@ import _socket
 import errno
 import select
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, TypeAlias
 
 from userproxy.dataplane.reactor import TICK, Reactor
@@ -55,6 +56,10 @@ class UdpFlows:
 
     def __len__(self) -> int:
         return len(self.waiting) + len(self.answered) + len(self.streams)
+
+    def all(self) -> Iterator[UdpFlow]:
+        """Yield every flow."""
+        return chain(self.waiting, self.answered, self.streams)
 
     def connect(self, endpoint: Address) -> _socket.socket:
         """Return a socket for a new flow, at the cost of an old one when there is no room.
