@@ -10,6 +10,7 @@ from userproxy.core.live import (
     MAX_ENDPOINTS,
     MAX_OPEN,
     PAGE_SERVICES,
+    Busy,
     LiveQuery,
     Rates,
     Sampler,
@@ -35,39 +36,54 @@ def buckets(**dials: int) -> list[int]:
     return counts
 
 
+def take(sampler: Sampler, busy: Busy, at: float) -> None:
+    sampler.begin(at)
+    for one, counters in busy.items():
+        sampler.add(one, counters)
+    sampler.end()
+
+
 def test_the_first_sample_has_no_rates() -> None:
     sampler = Sampler()
-    sampler.take({WEB: PortCounters(accepted=100, active=3, bytes_sent=9)}, 10.0)
+    take(sampler, {WEB: PortCounters(accepted=100, active=3, bytes_sent=9)}, 10.0)
     assert (sampler.interval, sampler.total) == (0.0, Rates(open=3))
     assert (sampler.p50, sampler.p99) == (None, None)
 
 
 def test_rates_are_by_the_second_and_add_up() -> None:
     sampler = Sampler()
-    sampler.take({WEB: PortCounters(accepted=100)}, 10.0)
+    take(sampler, {WEB: PortCounters(accepted=100)}, 10.0)
     web = PortCounters(accepted=120, active=2, failed=4, retries=6, bytes_received=200, bytes_sent=1000)
-    sampler.take({WEB: web, DNS: PortCounters(accepted=10, active=1)}, 12.0)
+    take(sampler, {WEB: web, DNS: PortCounters(accepted=10, active=1)}, 12.0)
     assert sampler.interval == 2.0
     assert sampler.rates[WEB] == Rates(2, new=10, failed=2, retried=3, received=100, sent=500)
     assert sampler.total == Rates(3, new=15, failed=2, retried=3, received=100, sent=500)
 
 
+def test_service_ports_that_do_nothing_have_no_rates() -> None:
+    sampler = Sampler()
+    busy = {WEB: PortCounters(accepted=100), DNS: PortCounters(accepted=5, active=1)}
+    take(sampler, busy, 10.0)
+    take(sampler, busy, 11.0)
+    assert sampler.rates == {DNS: Rates(open=1)}
+
+
 def test_counters_that_began_anew_have_no_negative_rate() -> None:
     sampler = Sampler()
-    sampler.take({WEB: PortCounters(accepted=100)}, 10.0)
-    sampler.take({WEB: PortCounters(accepted=1)}, 11.0)
+    take(sampler, {WEB: PortCounters(accepted=100)}, 10.0)
+    take(sampler, {WEB: PortCounters(accepted=1)}, 11.0)
     assert sampler.rates[WEB].new == 0
 
 
 def test_dial_times_are_those_of_the_last_interval_and_stay_while_nothing_is_dialled() -> None:
     sampler = Sampler()
-    sampler.take({WEB: PortCounters(dial_buckets=buckets(_11=1000))}, 10.0)
-    sampler.take({WEB: PortCounters(dial_buckets=buckets(_11=1000, _1=100))}, 11.0)
+    take(sampler, {WEB: PortCounters(dial_buckets=buckets(_11=1000))}, 10.0)
+    take(sampler, {WEB: PortCounters(dial_buckets=buckets(_11=1000, _1=100))}, 11.0)
     assert 0.0005 < sampler.p50 < sampler.p99 <= 0.001  # type: ignore[operator]
     before = sampler.p50
-    sampler.take({WEB: PortCounters(dial_buckets=buckets(_11=1000, _1=100))}, 12.0)
+    take(sampler, {WEB: PortCounters(dial_buckets=buckets(_11=1000, _1=100))}, 12.0)
     assert sampler.p50 == before
-    sampler.take({}, 13.0)
+    take(sampler, {}, 13.0)
     assert sampler.p50 == before
 
 

@@ -117,12 +117,14 @@ class _LiveWriter:
     async def _snapshot(self) -> LiveSnapshot:
         sources, sampler = self._sources, self._sampler
         busy: dict[PortKey, PortCounters] = {}
+        sampler.begin(time.monotonic())
         for number, (key, counters) in enumerate(sources.busy(), 1):
             busy[key] = counters
+            sampler.add(key, counters)
             if number % PIECE == 0:
                 await asyncio.sleep(0)
+        sampler.end()
         now = time.monotonic()
-        sampler.take(busy, now)
         self._find()
         names, page, pages = page_of(ordered(self._found, self._query, sampler.rates, busy), self._query.page)
         verdict = sources.health(now)

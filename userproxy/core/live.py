@@ -140,52 +140,75 @@ class LiveQuery(msgspec.Struct, frozen=True):
     opened: frozenset[str] = frozenset()
 
 
+_IDLE = Rates()
 Busy: TypeAlias = Mapping[PortKey, PortCounters]
 
 
-class Sample(msgspec.Struct, frozen=True):
-    """What rates are made from: counters of the Service ports that had a connection, at one moment."""
-
-    at: float
-    counts: dict[PortKey, tuple[int, int, int, int, int]]
-    buckets: tuple[int, ...]
-    """dials of all of them by time"""
+Counts: TypeAlias = tuple[int, int, int, int, int, tuple[int, ...]]
+"""accepted, failed, retried, received, sent, and dials by time"""
 
 
 class Sampler:
-    """Rates of one reader: each sample is compared with the one before."""
+    """Rates of one reader: each sample of counters is compared with the one before.
+
+    `begin`, `add` for every Service port that had a connection, `end`: so whoever reads thousands can stop in between.
+    """
 
     def __init__(self) -> None:
-        self.before: Sample | None = None
         self.interval = 0.0
+        """seconds between the last two samples; 0 before the second one"""
         self.rates: dict[PortKey, Rates] = {}
+        """of Service ports that did anything or have connections open"""
         self.total = Rates()
         self.p50: float | None = None
         self.p99: float | None = None
+        self._at: float | None = None
+        self._before: dict[PortKey, Counts] = {}
+        self._next: dict[PortKey, Counts] = {}
+        self._rates: dict[PortKey, Rates] = {}
+        self._dials: list[int] = []
 
-    def take(self, busy: Busy, at: float) -> None:
-        """Take the counters at `at`, seconds of the monotonic clock."""
-        counts = {
-            key: (one.accepted, one.failed, one.retries, one.bytes_received, one.bytes_sent)
-            for key, one in busy.items()
-        }
-        buckets = tuple(
-            sum(column) for column in zip(*(one.dial_buckets for one in busy.values()), strict=True)
+    def begin(self, at: float) -> None:
+        """Begin a sample at `at`, seconds of the monotonic clock."""
+        self.interval = 0.0 if self._at is None else max(at - self._at, 0.001)
+        self._at = at
+        self._next = {}
+        self._rates = {}
+        self._dials = [0] * (len(DIAL_BUCKETS) + 1)
+
+    def add(self, key: PortKey, one: PortCounters) -> None:
+        """Take the counters of one Service port."""
+        counts = (
+            one.accepted,
+            one.failed,
+            one.retries,
+            one.bytes_received,
+            one.bytes_sent,
+            tuple(one.dial_buckets),
         )
-        before = self.before or Sample(at, counts, buckets)
-        self.interval = at - before.at
-        seconds = max(self.interval, 0.001)
-        self.rates = {
-            key: _rates(one.active, counts[key], before.counts.get(key, (0,) * 5), seconds)
-            for key, one in busy.items()
-        }
-        self.total = _sum(self.rates.values())
-        fresh = [
-            now - then for now, then in zip(buckets, before.buckets or (0,) * len(buckets), strict=False)
+        before = self._before.get(key, _NOTHING) if self.interval else counts
+        if counts == before:
+            # Most of ten thousand: they cost a comparison.
+            self._next[key] = before
+            if one.active:
+                self._rates[key] = Rates(one.active)
+            return
+        self._next[key] = counts
+        self._rates[key] = _rates(one.active, counts, before, self.interval)
+        self._dials = [
+            dials + max(0, now - then)
+            for dials, now, then in zip(self._dials, counts[5], before[5], strict=True)
         ]
-        if any(one > 0 for one in fresh):
-            self.p50, self.p99 = quantile(fresh, 0.5), quantile(fresh, 0.99)
-        self.before = Sample(at, counts, buckets)
+
+    def end(self) -> None:
+        """The sample is complete: `rates` and the totals are of it from now on."""
+        self._before, self.rates = self._next, self._rates
+        self.total = _sum(self.rates.values())
+        if any(self._dials):
+            self.p50, self.p99 = quantile(self._dials, 0.5), quantile(self._dials, 0.99)
+
+
+_NOTHING: Counts = (0, 0, 0, 0, 0, (0,) * (len(DIAL_BUCKETS) + 1))
 
 
 def parse_live_query(search: str, sort: str, page: str, opened: Iterable[str]) -> LiveQuery:
@@ -204,10 +227,13 @@ def ordered(
     if query.sort == "name":
         return list(names)
     weights: dict[ServiceName, float] = {}
+    keys: Iterable[PortKey] = busy if query.sort == "failures" else rates
     weigh = _WEIGHTS[query.sort]
-    for key, rate in rates.items():
-        service = key.name.service
-        weights[service] = weights.get(service, 0.0) + weigh(rate, busy[key])
+    for key in keys:
+        weight = weigh(rates.get(key) or _IDLE, busy[key])
+        if weight:
+            service = key.name.service
+            weights[service] = weights.get(service, 0.0) + weight
     first = [name for name in names if weights.get(name)]
     first.sort(key=lambda name: -weights[name])
     return first + [name for name in names if not weights.get(name)]
@@ -245,10 +271,10 @@ def quantile(buckets: Sequence[int], part: float) -> float | None:
     return low + (high - low) * within
 
 
-def _rates(active: int, now: tuple[int, ...], before: tuple[int, ...], seconds: float) -> Rates:
+def _rates(active: int, now: Counts, before: Counts, seconds: float) -> Rates:
     # Counters start anew when a Service port is removed and made again.
     new, failed, retried, received, sent = (
-        max(0, one - other) / seconds for one, other in zip(now, before, strict=True)
+        max(0, one - other) / seconds for one, other in zip(now[:5], before[:5], strict=True)
     )
     return Rates(active, new, failed, retried, received, sent)
 

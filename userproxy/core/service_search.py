@@ -14,9 +14,17 @@ def find_services(table: ServiceTable, running: Running, text: str) -> list[Serv
     """Return the Services by name whose `namespace/name` holds `text` (lower case), or a frontend of theirs begins with it."""
     if not text:
         return list(table.services())
+    with_port, full = ":" in text, "/" in text
     by_address = {
         key.name.service
         for frontend, key in running.owners.items()
-        if frontend.address.startswith(text) or str(frontend).startswith(text)
+        if frontend.address.startswith(text) or (with_port and str(frontend).startswith(text))
     }
-    return [name for name in table.services() if text in str(name) or name in by_address]
+    return [
+        name
+        for name in table.services()
+        if text in name.name
+        or text in name.namespace
+        or (full and text in str(name))
+        or (by_address and name in by_address)
+    ]
