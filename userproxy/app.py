@@ -18,6 +18,7 @@ from typing import Any
 
 import uvloop
 
+from userproxy import logs
 from userproxy.agent import Agent, Connect, capture_settings
 from userproxy.capture.choose import choose
 from userproxy.capture.cleanup import cleanup
@@ -199,8 +200,8 @@ async def agent(settings: Settings, connect: Connect) -> AsyncIterator[tuple[Age
 
 
 def configure(made: Agent, config: Config) -> None:
-    """Apply a changed configuration file to what runs."""
-    logging.getLogger().setLevel(config.log_level.upper())
+    """Apply a changed configuration file to what runs. Workers log as before until they are replaced."""
+    logs.set_up(config.log_level, config.log_format)
     made.configure(config)
 
 

@@ -297,6 +297,7 @@ class Config:
         "How it is logged: text for people (in colours on a terminal unless NO_COLOR is set), or one JSON object for each "
         "line with time, level, message and fields such as service, endpoint, resource.",
         commands=EVERY,
+        live=True,
         choices=LOG_FORMATS,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 
@@ -31,11 +32,11 @@ def test_the_file_is_followed_while_running(tmp_path: Path) -> None:
                 assert "without effect here (the reference says why): oomScoreAdj" in agent.log
                 assert verdict(agent) == "drop"
 
-                file.write_text(own("capture: none\nnoEndpoints: reject\nlogLevel: debug\nworkers: 1\n"))
+                file.write_text(own("capture: none\nnoEndpoints: reject\nlogFormat: json\nworkers: 1\n"))
                 until(lambda: verdict(agent) == "reject")
                 until(lambda: "kept until a restart: " in agent.log)
                 assert (
-                    "changed noEndpoints to 'reject', logLevel to 'debug'; kept until a restart: capture"
+                    "changed noEndpoints to 'reject', logFormat to 'json'; kept until a restart: capture"
                     in agent.log
                 )
 
@@ -46,6 +47,7 @@ def test_the_file_is_followed_while_running(tmp_path: Path) -> None:
 
                 agent.process.send_signal(signal.SIGHUP)
                 until(lambda: agent.log.count("the settings stay as they were") == 2)
+                assert json.loads(agent.log.splitlines()[-1])["level"] == "error"
                 assert agent.process.poll() is None
         finally:
             cluster.close()
