@@ -23,8 +23,11 @@ MODULES = (
     "userproxy/dataplane/reactor.py",
     "userproxy/dataplane/relay.py",
     "userproxy/dataplane/service_port.py",
+    "userproxy/dataplane/udp.py",
+    "userproxy/dataplane/udp_flow.py",
+    "userproxy/dataplane/udp_flows.py",
 )
-"""What runs for each connection and each event."""
+"""What runs for each connection, each datagram and each event."""
 
 
 class CompileHook(BuildHookInterface[Any]):
