@@ -21,7 +21,7 @@ from userproxy.core.events import (
     service_text,
     size_text,
 )
-from userproxy.core.flows import UNKNOWN, Flow, Outcome
+from userproxy.core.flows import Flow, Outcome
 from userproxy.model import Family
 
 NOON = datetime(2026, 11, 26, 12, 0, 0, 5000, UTC)
@@ -106,10 +106,6 @@ def test_lines_for_people() -> None:
     assert line(outcome=Outcome.RESET, endpoint=None, reason="gone").endswith(
         "-> default/web:http  250ms  (gone)"
     )
-
-
-def test_bytes_that_are_not_counted_are_not_shown() -> None:
-    assert line(received=UNKNOWN, sent=UNKNOWN).endswith("-> 10.1.0.1:8080  250ms")
 
 
 def test_changes_and_losses_for_people() -> None:

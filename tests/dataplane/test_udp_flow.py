@@ -88,6 +88,19 @@ async def test_an_endpoint_that_dies_costs_one_datagram() -> None:
             assert proxy.counters.accepted == 1
 
 
+async def test_the_endpoint_after_one_that_died_may_be_dead_too() -> None:
+    a, b, c = UdpEndpoint(b"a"), UdpEndpoint(b"b"), UdpEndpoint(b"c")
+    async with udp_rig(a, b, c) as proxy:
+        with client(proxy.address) as one:
+            assert await answer_to(one, b"1") == b"a1"
+            a.close()
+            b.close()
+            one.send(b"2")
+            await until(lambda: proxy.counters.datagrams_lost[Loss.REFUSED] == 1)
+            assert await answer_to(one, b"3") == b"c3"
+            assert sum(proxy.counters.datagrams_lost) == 1
+
+
 async def test_when_every_endpoint_refuses_the_datagram_is_lost_and_counted() -> None:
     a, b = UdpEndpoint(b"a"), UdpEndpoint(b"b")
     async with udp_rig(a, b) as proxy:

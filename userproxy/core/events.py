@@ -19,8 +19,8 @@ from userproxy.model import Family, PortKey
 
 VERDICTS = {
     "carried": "an endpoint took the connection: opened, closed or reset",
-    "opened": "carried for a second and going on; seen only while somebody follows",
-    "closed": "carried and ended in order",
+    "opened": "carried for a second and going on, or the first answer to a UDP flow; seen only while somebody follows",
+    "closed": "carried and ended in order; of UDP: idle for too long",
     "reset": "ended by a reset: of the client, of the endpoint, or by a time limit",
     "retried": "at least one endpoint did not answer before",
     "refused": "reset because no endpoint took it",
@@ -57,9 +57,9 @@ class ConnectionEvent(msgspec.Struct, frozen=True, tag_field="type", tag="connec
     waited: float = 0.0
     """seconds that went to endpoints that did not answer"""
     received: int = 0
-    """bytes from the client; -1: not counted apart, as for UDP"""
+    """bytes from the client"""
     sent: int = 0
-    """bytes to the client, or -1"""
+    """bytes to the client"""
     sample: int = 1
     """connections this event stands for: more than 1 when there are too many to record each"""
 
@@ -197,7 +197,7 @@ def _connection_text(event: ConnectionEvent) -> str:
     endpoint = f" -> {event.endpoint}" if event.endpoint and not refused else ""
     moved = (
         f"  {size_text(event.received)} in {size_text(event.sent)} out"
-        if event.endpoint and not refused and event.received >= 0
+        if event.endpoint and not refused
         else ""
     )
     notes = []

@@ -20,10 +20,6 @@ WINDOW = 0.25
 """Seconds between two looks at the rate."""
 
 
-UNKNOWN = -1
-"""Bytes of a flow of datagrams, which are counted for its Service port only."""
-
-
 class Outcome(enum.Enum):
     """What became of a connection."""
 
@@ -52,7 +48,7 @@ class Flow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     dialled: float
     """when the last dial began; the time before it went to endpoints that did not answer"""
     received: int
-    """bytes from the client, or UNKNOWN"""
+    """bytes from the client"""
     sent: int
     """bytes to the client"""
     failed: tuple[Address, ...]

@@ -144,8 +144,7 @@ class Acceptor:
         self.connections: set[Connection] = set()
         self.flows = FlowRecorder(flow_records)
         self._affinity = affinity or AffinityRecords()
-        self.udp_flows = UdpFlows(reactor, udp, self._mark)
-        self.udp_flows.recorder = self.flows if flow_records else None
+        self.udp_flows = UdpFlows(reactor, udp, self._mark, self.flows)
         self.paused = 0
         """how often a listener had to rest because descriptors or connections ran out"""
         self._parked: list[Listener] = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from userproxy.core.flows import UNKNOWN, Flow, FlowRing, Outcome
+from userproxy.core.flows import Flow, FlowRing, Outcome
 
 if TYPE_CHECKING:
     from userproxy.dataplane.connection import Connection
@@ -48,34 +48,6 @@ class FlowRecorder:
             outcome = Outcome.REFUSED
         ring.add(_record(connection, outcome, now, ring.weigh(now)))
 
-    def flow_ended(self, flow: UdpFlow, why: str) -> None:
-        """Record a flow of datagrams that ends, mostly because it was idle; its bytes are not counted apart."""
-        ring = self._failed if why else self._carried
-        now = flow.listener.flows.reactor.now
-        if ring.skip and now < ring.due:
-            ring.skip -= 1
-            return
-        outcome = Outcome.REFUSED if why else Outcome.CLOSED
-        reason = why or ("" if flow.answered else NO_ANSWER)
-        key, begun, weight = flow.listener.port.key, flow.begun, ring.weigh(now)
-        client, failed = flow.client[:2], (*flow.tried, flow.endpoint) if why else flow.tried
-        ring.add(
-            Flow(
-                key,
-                outcome,
-                client,
-                flow.endpoint,
-                begun,
-                now,
-                begun,
-                UNKNOWN,
-                UNKNOWN,
-                failed,
-                reason,
-                weight,
-            )
-        )
-
     def opened(self, connection: Connection) -> None:
         """Record a connection that is carried and goes on."""
         ring = self._carried
@@ -84,6 +56,41 @@ class FlowRecorder:
             ring.skip -= 1
             return
         ring.add(_record(connection, Outcome.OPENED, now, ring.weigh(now)))
+
+    def answered(self, flow: UdpFlow) -> None:
+        """Record the first answer to a UDP flow, which goes on."""
+        self._add_flow(self._carried, flow, Outcome.OPENED, "")
+
+    def idle(self, flow: UdpFlow, why: str) -> None:
+        """Record a UDP flow that ends. Not called where `size` is 0."""
+        self._add_flow(self._carried if flow.answered else self._failed, flow, Outcome.CLOSED, why)
+
+    def given_up(self, flow: UdpFlow, why: str) -> None:
+        """Record a UDP flow whose endpoints all failed. Not called where `size` is 0."""
+        self._add_flow(self._failed, flow, Outcome.REFUSED, why)
+
+    @staticmethod
+    def _add_flow(ring: FlowRing, flow: UdpFlow, outcome: Outcome, why: str) -> None:
+        now = flow.listener.flows.reactor.now
+        if ring.skip and now < ring.due:
+            ring.skip -= 1
+            return
+        key, client = flow.listener.spec.key, flow.client[:2]
+        moved = flow.received, flow.sent
+        record = Flow(
+            key,
+            outcome,
+            client,
+            flow.endpoint,
+            flow.begun,
+            now,
+            flow.begun,
+            *moved,
+            flow.tried,
+            why,
+            ring.weigh(now),
+        )
+        ring.add(record)
 
     def take(self) -> tuple[tuple[Flow, ...], int]:
         """Return all records in the order of time, and how many were lost since the last time; both are forgotten."""

@@ -73,7 +73,7 @@ class DatagramListener:
             reactor.epoll.unregister(self.sock.fileno())
             reactor.targets.pop(self.sock.fileno(), None)
         for flow in (*self.by_client.values(), *self.leaving):
-            self.flows.end(flow)
+            self.flows.end(flow, "the Service port is served no more")
 
     def on_event(self, event: int) -> None:
         """Take the datagrams that wait, up to the batch, and send each to the endpoint of its flow."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import _socket
 import errno
-import os
 from typing import TYPE_CHECKING, TypeAlias
 
 from userproxy.model import Address
@@ -28,6 +27,8 @@ TAKE_ANOTHER = frozenset(
     {errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EPERM, errno.EACCES, errno.EINVAL}
 )
 """What speaks against an endpoint; any other error concerns one datagram."""
+LEFT = "its endpoint left"
+"""Why a flow of a client ended that has another one by then."""
 
 
 class UdpFlow:
@@ -47,6 +48,8 @@ class UdpFlow:
         "left",
         "listener",
         "queue",
+        "received",
+        "sent",
         "sock",
         "tried",
     )
@@ -66,7 +69,7 @@ class UdpFlow:
         self.sock = sock
         self.fd = sock.fileno()
         self.tried = tried
-        """endpoints that failed before this one, since the last answer"""
+        """endpoints that failed before this one"""
         self.kept: bytes | None = None
         """the first datagram, until an answer comes"""
         self.generation = listener.port.generation
@@ -78,6 +81,8 @@ class UdpFlow:
         """the client's datagrams take another endpoint now; answers that are under way are still passed on"""
         self.closed = False
         self.batch = 1
+        self.received = self.sent = 0
+        """bytes from and to the client"""
 
     def __repr__(self) -> str:
         return f"<UdpFlow {self.listener.spec.key} {self.client[0]}:{self.client[1]} -> {self.endpoint}>"
@@ -93,15 +98,20 @@ class UdpFlow:
             if code not in TAKE_ANOTHER:
                 self.listener.lost(code)
             return code
+        self.received = len(data)
         return 0
 
     def forward(self, data: memoryview | bytes) -> None:
         """Send a datagram of the client to the endpoint."""
+        if not self.received:
+            self._start_late(data)
+            return
         try:
             self.sock.send(data)
         except OSError as error:
             self._not_sent(data, error.errno or errno.EIO)
         else:
+            self.received += len(data)
             self.last = self.listener.flows.reactor.now
             self.queue.move_to_end(self)
 
@@ -135,13 +145,23 @@ class UdpFlow:
             else:
                 counters.datagrams_sent += 1
                 counters.bytes_sent += size
+                self.sent += size
         else:
             self.batch = min(2 * self.batch, ANSWER_BATCH)
         listener.flows.heard(self)
 
     def abort(self) -> None:
         """End because of a bug in the code that handled an event."""
-        self.listener.flows.end(self)
+        self.listener.flows.end(self, "a bug in userproxy")
+
+    def _start_late(self, data: memoryview | bytes) -> None:
+        """Send the first datagram of a flow that was moved without one."""
+        code = self.start(data)
+        if code in TAKE_ANOTHER:
+            self._move(data, code)
+        else:
+            self.last = self.listener.flows.reactor.now
+            self.queue.move_to_end(self)
 
     def _not_sent(self, data: memoryview | bytes, code: int) -> None:
         if code not in TAKE_ANOTHER:
@@ -160,16 +180,21 @@ class UdpFlow:
     def _failed(self, code: int) -> UdpFlow | None:
         """The endpoint answered with an ICMP error: another one gets the first datagram; later ones are lost."""
         if self.left:
-            self.listener.flows.end(self)
+            self.listener.flows.end(self, LEFT)
             return None
         if self.kept is None:
             self.listener.lost(code)
         return self._move(self.kept, code)
 
     def _move(self, data: memoryview | bytes | None, code: int) -> UdpFlow | None:
-        tried = (*self.tried, self.endpoint)
-        outcomes = self.listener.port.outcomes
+        listener = self.listener
+        outcomes = listener.port.outcomes
         if outcomes is not None:
-            outcomes.failed(self.endpoint, self.listener.flows.reactor.now)
-        self.listener.flows.end(self, os.strerror(code).lower())
-        return self.listener.begin(self.client, data, tried, code)
+            outcomes.failed(self.endpoint, listener.flows.reactor.now)
+        # What failed before an answer counts no more: the client asks again.
+        self.tried = (self.endpoint,) if self.answered else (*self.tried, self.endpoint)
+        listener.flows.end(self)
+        after = listener.begin(self.client, data, self.tried, code)
+        if after is None:
+            listener.flows.refused(self, code)
+        return after

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import _socket
 import errno
+import os
 import select
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, TypeAlias
 
+from userproxy.dataplane.flow_recorder import NO_ANSWER, FlowRecorder
 from userproxy.dataplane.reactor import TICK, Reactor
+from userproxy.dataplane.udp_flow import LEFT
 from userproxy.dataplane.udp_sockets import UdpSettings, connected
 from userproxy.model import Address
 
 if TYPE_CHECKING:
-    from userproxy.dataplane.flow_recorder import FlowRecorder
     from userproxy.dataplane.service_port import Port
     from userproxy.dataplane.udp_flow import UdpFlow
 
@@ -36,15 +38,20 @@ NO_SOCKET = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL})
 class UdpFlows:
     """All flows of one worker. `begun` is to hear of the Service port of each new client."""
 
-    def __init__(self, reactor: Reactor, settings: UdpSettings, begun: Callable[[Port], None]) -> None:
+    def __init__(
+        self,
+        reactor: Reactor,
+        settings: UdpSettings,
+        begun: Callable[[Port], None],
+        recorder: FlowRecorder,
+    ) -> None:
         self.reactor = reactor
+        self.recorder = recorder
         self.limit = settings.max_flows
         self.waiting: IdleQueue = OrderedDict()
         self.answered: IdleQueue = OrderedDict()
         self.streams: IdleQueue = OrderedDict()
         self.begun = begun
-        self.recorder: FlowRecorder | None = None
-        """takes a record of each flow that ends"""
         self._queues = (
             (self.answered, settings.timeout),
             (self.waiting, settings.timeout),
@@ -110,11 +117,12 @@ class UdpFlows:
         if not flow.answered:
             flow.answered = True
             flow.kept = None
-            flow.tried = ()
             port = flow.listener.port
             port.counters.carried += 1
             if port.outcomes is not None:
                 port.outcomes.reached(flow.endpoint)
+            if self.recorder.following:
+                self.recorder.answered(flow)
 
     def leave(self, flow: UdpFlow) -> None:
         """The client's next datagrams take another endpoint; answers of this one are passed on until it is idle."""
@@ -126,13 +134,13 @@ class UdpFlows:
             flow.last = self.reactor.now
             self._move(flow, self.answered)
 
-    def end(self, flow: UdpFlow, why: str = "") -> None:
-        """End a flow; `why` when its endpoint is to blame."""
+    def end(self, flow: UdpFlow, why: str | None = None) -> None:
+        """End a flow; `why` goes into its record, None when another one takes its place."""
         if flow.closed:
             return
         flow.closed = True
-        if self.recorder is not None:
-            self.recorder.flow_ended(flow, why)
+        if why is not None and self.recorder.size:
+            self.recorder.idle(flow, why)
         listener = flow.listener
         del flow.queue[flow]
         if flow.left:
@@ -146,6 +154,11 @@ class UdpFlows:
         self.reactor.targets.pop(flow.fd, None)
         self.reactor.close_later(flow.sock)
 
+    def refused(self, flow: UdpFlow, code: int) -> None:
+        """Record that no endpoint was left for the client of `flow`, which ended with an errno."""
+        if self.recorder.size:
+            self.recorder.given_up(flow, os.strerror(code))
+
     def endpoints_of(self, port: Port) -> list[Address]:
         """Return the endpoint of each flow of a Service port."""
         return [flow.endpoint for queue, _ in self._queues for flow in queue if flow.listener.port is port]
@@ -157,7 +170,7 @@ class UdpFlows:
         """
         flow = next(iter(next(queue for queue, _ in self._queues if queue)))
         flow.listener.port.counters.flows_evicted += 1
-        self.end(flow)
+        self.end(flow, "made room for another one (--udp-max-flows)")
         return flow.sock
 
     @staticmethod
@@ -173,6 +186,6 @@ class UdpFlows:
                 flow = next(iter(queue))
                 if flow.last + seconds > now:
                     break
-                self.end(flow)
+                self.end(flow, LEFT if flow.left else "" if flow.answered else NO_ANSWER)
         if len(self):
             self._looks.add(self)

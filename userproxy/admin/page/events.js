@@ -69,7 +69,7 @@ function item(event) {
 
 function story(event) {
   const parts = [event.client, seconds(event.seconds)];
-  if (event.verdict !== "refused" && event.received >= 0) parts.push(`${bytes(event.received).join(" ")} in, ${bytes(event.sent).join(" ")} out`);
+  if (event.verdict !== "refused") parts.push(`${bytes(event.received).join(" ")} in, ${bytes(event.sent).join(" ")} out`);
   if (event.failed.length) parts.push(`${event.failed.join(", ")}: ${event.reason || "no answer"}`);
   else if (event.reason) parts.push(event.reason);
   if (event.sample > 1) parts.push(`1 of ${event.sample}`);
