@@ -1,6 +1,6 @@
 """The command line: one module for each sub-command.
 
-Each parses, calls `app` and prints, and nothing else.
+Each parses, calls `app` or asks the running agent (`admin.client`), and prints; nothing else.
 """
 
 from __future__ import annotations
