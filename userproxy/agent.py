@@ -31,6 +31,7 @@ from userproxy.core.explain import World
 from userproxy.core.health import HealthVerdict, ReadinessLatch, StartStep, SyncHealth, node_state
 from userproxy.core.plan_settings import PlanSettings
 from userproxy.core.policy import Verdict
+from userproxy.core.service_events import Change
 from userproxy.core.service_search import find_services
 from userproxy.core.status import CaptureView, ServiceView, WorkersView, service_views
 from userproxy.dataplane.plane import LocalPlane, PlaneSettings
@@ -68,6 +69,8 @@ class Agent:
         settings = plane_settings(config)
         self.plane = WorkerPool(settings, workers) if workers else LocalPlane(settings)
         self._observers = Observers(EventLog(config.observe_events), self.plane.follow, WallClock())
+        if isinstance(self.plane, WorkerPool):
+            self.plane.told = self._worker_replaced
         self.reconciler = Reconciler(
             self.plane,
             capture,
@@ -155,6 +158,9 @@ class Agent:
         reconciler = self.reconciler
         counters = dict(self.plane.counters())
         return service_views(reconciler.table, reconciler.running, counters, reconciler.listening)
+
+    def _worker_replaced(self, text: str) -> None:
+        self._observers.changed(Change(time.monotonic(), "worker", text))
 
     def _views(
         self, names: Iterable[ServiceName], counters: Mapping[PortKey, PortCounters]

@@ -106,10 +106,15 @@ async def test_a_killed_worker_is_replaced_within_a_second_and_takes_only_its_ow
         await until(lambda: proxy.pool.connections == 40)
         shares = {link.process.pid: link.connections for link in proxy.pool.links.values()}
         victim = max(shares, key=lambda pid: shares[pid])
+        told: list[str] = []
+        proxy.pool.told = told.append
         os.kill(victim, signal.SIGKILL)
         killed = time.monotonic()
         await until(lambda: len(proxy.pool.links) == 2 and victim not in proxy.pids())
         assert time.monotonic() - killed < 1
+        assert [text.partition(" ended with ")[2] for text in told] == [
+            f"{shares[victim]} connections; it is replaced"
+        ]
         lost = 0
         for client in clients:
             try:

@@ -69,7 +69,8 @@ class ChangeEvent(msgspec.Struct, frozen=True, tag_field="type", tag="change", k
 
     time: datetime
     kind: str
-    """endpoint-added, endpoint-removed, endpoints, verdict, service-added, service-removed, services, listener, capture"""
+    """endpoint-added, endpoint-removed, endpoints, verdict, service-added, service-removed, services, listener, capture or
+    worker"""
     message: str
     namespace: str = ""
     service: str = ""

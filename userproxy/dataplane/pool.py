@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from userproxy.core.affinity import AffinityRecords
 from userproxy.core.counters import PortCounters
@@ -77,6 +77,8 @@ class WorkerPool:
         self.links: dict[int, WorkerLink] = {}
         self.replaced = 0
         """workers that died or hung and were replaced"""
+        self.told: Callable[[str], None] = lambda text: None
+        """is to hear of each of them"""
 
     async def start(self) -> None:
         """Start the workers."""
@@ -267,6 +269,7 @@ class WorkerPool:
             link.connections,
             extra={"worker": link.index},
         )
+        self.told(f"worker {link.index} ended with {link.connections} connections; it is replaced")
         short = time.monotonic() - link.started < SHORT_LIFE
         self._short_lives[link.index] = self._short_lives[link.index] + 1 if short else 0
         if self._short_lives[link.index] < SHORT_LIVES:

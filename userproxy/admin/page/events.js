@@ -42,7 +42,7 @@ export class EventList {
 }
 
 function matches(event, kind) {
-  const trouble = event.type === "lost" || ["refused", "reset", "drop", "reject"].includes(event.verdict) || event.failed?.length > 0 || ["capture", "listener"].includes(event.kind);
+  const trouble = event.type === "lost" || ["refused", "reset", "drop", "reject"].includes(event.verdict) || event.failed?.length > 0 || ["capture", "listener", "worker"].includes(event.kind);
   return kind === "all" || (kind === "trouble" ? trouble : event.type === "change");
 }
 
@@ -78,7 +78,7 @@ function story(event) {
 
 function tone(event) {
   if (["refused", "drop", "reject"].includes(event.verdict)) return "bad";
-  if (event.verdict === "reset" || event.failed?.length || ["capture", "listener"].includes(event.kind)) return "warn";
+  if (event.verdict === "reset" || event.failed?.length || ["capture", "listener", "worker"].includes(event.kind)) return "warn";
   return ["carry", "opened"].includes(event.verdict) ? "good" : "";
 }
 
