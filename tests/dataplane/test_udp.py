@@ -69,9 +69,10 @@ async def test_tcp_and_udp_on_one_port_number() -> None:
             assert await receive(stream) == b"tcp"
 
 
-async def test_datagrams_are_answered_while_connections_drain() -> None:
+@pytest.mark.parametrize("workers", [0, 1])
+async def test_datagrams_are_answered_while_connections_drain(workers: int) -> None:
     echo = UdpEndpoint(b"")
-    async with udp_rig(echo) as proxy:
+    async with udp_rig(echo, workers=workers) as proxy:
         with client(proxy.address) as one:
             assert await proxy.plane.drain(1) == 0
             assert await answer_to(one, b"x") == b"x"

@@ -36,6 +36,10 @@ def test_no_question_is_lost_when_an_endpoint_leaves(capture: str) -> None:
         for client in (made.net.pod, made.net.node):
             for address in ADDRESSES.values():
                 assert dig(client, address) in NAMES
+        # Without an endpoint clients are dropped or refused, as is asked for; the address is local by then.
+        for action, address in (("drop", "10.96.0.11"), ("reject", "10.96.0.12")):
+            offer_nothing(made, action, address)
+            until(lambda action=action, address=address: meets(made.net.pod, address) == action)
         # TCP on the same port number is another Service port.
         assert sum(ask_many(made.net.pod, 6, (ADDRESSES[False], 53)).values()) == 6
         with load(made.net.pod, ADDRESSES[False]) as client:
@@ -104,6 +108,30 @@ def offer(made: Scene, names: tuple[str, ...]) -> None:
                 ],
             ),
         )
+
+
+def offer_nothing(made: Scene, action: str, address: str) -> None:
+    """Put a Service without endpoints into the API server."""
+    item = service(action, address, ports=[{"protocol": "UDP", "port": 53, "targetPort": SERVER_PORT}])
+    item["metadata"]["annotations"] = {"userproxy.dev/no-endpoints": action}
+    made.cluster.put("services", item)
+
+
+def meets(client: Namespace, address: str) -> str:
+    """Return what a datagram meets: `drop`, `reject` or `other`."""
+    with client.entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(0.3)
+        sock.connect((address, 53))
+        sock.send(b"question")
+        try:
+            sock.recv(100)
+        except TimeoutError:
+            return "drop"
+        except ConnectionRefusedError:
+            return "reject"
+        except OSError:  # the way is not there yet
+            pass
+    return "other"
 
 
 def dig(client: Namespace, server: str) -> str:

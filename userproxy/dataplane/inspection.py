@@ -54,4 +54,5 @@ def _view(connection: Connection) -> OpenConnection:
 
 def _flow_view(flow: UdpFlow) -> OpenConnection:
     key = flow.listener.port.key
-    return OpenConnection(key, flow.client[:2], flow.endpoint, flow.begun, flow.answered, 0, 0)
+    moved = flow.received, flow.sent
+    return OpenConnection(key, flow.client[:2], flow.endpoint, flow.begun, flow.answered, *moved)
