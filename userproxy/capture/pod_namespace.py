@@ -1,12 +1,13 @@
 """A network namespace like a Pod's, for as long as a test takes: a veth pair to this host and a default route over it.
 
-Owns a thread that is inside; sockets made by it stay there. The namespace belongs to nobody else, so the kernel removes it with
-its veth pair when the thread ends, also when this process is killed.
+Owns a thread that is inside; sockets made by it stay there. The veth pair is deleted at the end; the namespace belongs to
+nobody else, so the kernel removes both when the thread ends, also when this process is killed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import socket
@@ -60,7 +61,12 @@ async def pod_namespace() -> AsyncIterator[PodNamespace]:
         thread = await asyncio.wrap_future(inside.submit(_enter_new_namespace))
         made = PodNamespace(inside, thread)
         await made.connect_to_host()
-        yield made
+        try:
+            yield made
+        finally:
+            # With the namespace it goes too, but later: the kernel cleans namespaces up when it has time.
+            with contextlib.suppress(CaptureError):
+                await run(["ip", "link", "delete", _LINK])
 
 
 def _enter_new_namespace() -> int:
