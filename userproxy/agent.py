@@ -24,7 +24,13 @@ from userproxy.capture.choose import Capture
 from userproxy.capture.host_addresses import follow_host_addresses
 from userproxy.capture.settings import CaptureSettings
 from userproxy.config import Config
-from userproxy.core.addresses import HEALTHZ_PORT, METRICS_PORT, parse_bind_address
+from userproxy.core.addresses import (
+    HEALTHZ_PORT,
+    METRICS_PORT,
+    AdminAddress,
+    address_text,
+    parse_bind_address,
+)
 from userproxy.core.counters import PortCounters
 from userproxy.core.event_log import EventLog
 from userproxy.core.explain import World
@@ -92,6 +98,7 @@ class Agent:
             config.live_page == "auto" and metrics is not None and metrics.loopback
         )
         self._metrics_server = MetricsServer(metrics, sources, live=live)
+        self._live = live
 
     async def start(self) -> None:
         """Start the admin servers, set capture up and begin to relay. Raises UserproxyError."""
@@ -152,6 +159,12 @@ class Agent:
         """The capture in use with its detail, for people."""
         capture = self._capture
         return f"{capture.name} ({capture.detail})" if capture.detail else capture.name
+
+    @property
+    def admin(self) -> AdminAddress | None:
+        """Where people may ask this agent; None where nobody may."""
+        address = self._metrics_server.address
+        return AdminAddress(address_text(address), page=self._live) if address else None
 
     def services(self) -> Iterator[ServiceView]:
         """Yield every Service as the status view shows it."""

@@ -86,7 +86,9 @@ def run_standalone(settings: Settings, show: Callable[[str], None]) -> int:
                 end = group.create_task(stopping.wait(), name="signal")
                 await asyncio.wait([first, end], return_when=asyncio.FIRST_COMPLETED)
                 if first.done():
-                    for line in announcement(listeners, running.capture_name, running.services()):
+                    for line in announcement(
+                        listeners, running.capture_name, running.services(), running.admin
+                    ):
                         show(line)
                 await end
                 first.cancel()

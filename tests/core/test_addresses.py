@@ -7,7 +7,13 @@ from __future__ import annotations
 
 import pytest
 
-from userproxy.core.addresses import BindAddress, address_text, is_local_host_header, parse_bind_address
+from userproxy.core.addresses import (
+    AdminAddress,
+    BindAddress,
+    address_text,
+    is_local_host_header,
+    parse_bind_address,
+)
 from userproxy.errors import UsageError
 from userproxy.model import Family
 
@@ -121,3 +127,8 @@ def test_local_host_headers(value: str) -> None:
 )
 def test_foreign_host_headers(value: str) -> None:
     assert not is_local_host_header(value)
+
+
+@pytest.mark.parametrize(("text", "default"), [("127.0.0.1:10249", True), ("127.0.0.1:1", False)])
+def test_where_commands_ask_by_default(text: str, default: bool) -> None:
+    assert AdminAddress(text, page=True).is_default is default

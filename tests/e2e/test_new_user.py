@@ -70,6 +70,7 @@ class Terminal:
                 break
         url = re.search(r"^Try: +curl (\S+)$", shown, re.MULTILINE)
         assert url, shown
+        assert f"Page: {PAGE}\n" in shown
         yield url[1]
         process.send_signal(signal.SIGKILL)
         process.wait(10)
@@ -99,7 +100,7 @@ def first_look(user: Terminal, url: str) -> None:
     assert {user.curl(url) for _ in range(3)} == {f"Hello from my-pod-{n}\n" for n in (1, 2, 3)}
     assert "State        ready" in user.userproxy("status", "--wait", "10s")
     assert "<title>userproxy" in user.curl(PAGE)
-    told = user.userproxy("explain", "10.96.163.26:80")
+    told = user.userproxy("explain", "10.96.163.26")
     assert "carried by Service port default/my-service: to one of 3 endpoints" in told
     assert "failed:" not in told
 

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.standalone.conftest import SERVICES, Client
+from userproxy.core.addresses import AdminAddress
 from userproxy.core.counters import PortCounters
 from userproxy.core.policy import Verdict
 from userproxy.core.status import FrontendView, ServicePortView, ServiceView
+from userproxy.model import FrontendKind
 from userproxy.standalone.announce import ADD, announcement
 from userproxy.standalone.session import Standalone
 
@@ -48,6 +50,30 @@ async def test_with_a_token_only_what_shows_it(tmp_path: Path) -> None:
     assert f"Authorization: Bearer {token}" in done.stdout
     assert not any(token in line for line in shown)
     assert any("--no-api-tls" in line for line in shown)
+
+
+async def test_who_is_asked_and_where_the_page_is(tmp_path: Path) -> None:
+    frontend = FrontendView("10.96.0.10", 80, "TCP", FrontendKind.CLUSTER_IP, "")
+    port = ServicePortView(
+        "", "TCP", "IPv4", "10.96.0.10", 80, Verdict.CARRY, (frontend,), (), (), PortCounters(), ()
+    )
+    standalone = Standalone("127.0.0.1:0", data_directory=tmp_path)
+    await standalone.start()
+    try:
+        services = [ServiceView("default", "web", (port,), ())]
+        usual, other = (
+            list(announcement(standalone.listeners, "route", services, AdminAddress(text, page=page)))
+            for text, page in (("127.0.0.1:10249", True), ("127.0.0.1:9000", False))
+        )
+    finally:
+        await standalone.stop()
+    assert "Ask:  userproxy explain 10.96.0.10   or: userproxy status" in usual
+    assert "Page: http://127.0.0.1:10249/" in usual
+    assert (
+        "Ask:  userproxy explain 10.96.0.10 --agent 127.0.0.1:9000   or: userproxy status --agent 127.0.0.1:9000"
+        in other
+    )
+    assert not [line for line in other if line.startswith("Page:")]
 
 
 async def test_the_command_that_adds_a_service_is_right(api: Client) -> None:

@@ -37,6 +37,18 @@ class BindAddress(msgspec.Struct, frozen=True):
         return address_text((self.host, self.port))
 
 
+class AdminAddress(msgspec.Struct, frozen=True):
+    """Where an agent's metrics server listens, and whether it has the live page."""
+
+    text: str
+    page: bool
+
+    @property
+    def is_default(self) -> bool:
+        """Whether commands that ask an agent ask there if nothing else is said."""
+        return self.text == address_text(("127.0.0.1", METRICS_PORT))
+
+
 def address_text(address: Address) -> str:
     """Return `host:port`, with brackets around an IPv6 address."""
     host, port = address

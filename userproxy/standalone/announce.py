@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator
 
-from userproxy.core.addresses import address_text
+from userproxy.core.addresses import AdminAddress, address_text
 from userproxy.core.policy import Verdict
 from userproxy.core.status import ServicePortView, ServiceView
 from userproxy.standalone.listening import ApiListeners
@@ -21,8 +21,10 @@ ADD = (
 """A command that adds a Service."""
 
 
-def announcement(access: ApiListeners, capture: str, services: Iterable[ServiceView]) -> Iterator[str]:
-    """Yield the lines to print; `capture` is the capture in use, `services` what is served now."""
+def announcement(
+    access: ApiListeners, capture: str, services: Iterable[ServiceView], admin: AdminAddress | None = None
+) -> Iterator[str]:
+    """Yield the lines to print; `capture` is the capture in use, `services` what is served now, `admin` where to ask."""
     ports = [(service, port) for service in services for port in service.ports]
     beside = f"unix socket: {access.socket_path}   " if access.socket_path else ""
     yield f"API server: {access.url}   {beside}capture: {capture}"
@@ -36,6 +38,11 @@ def announcement(access: ApiListeners, capture: str, services: Iterable[ServiceV
     working = [_reachable(port) for port in carried if _reachable(port)]
     if working:
         yield "Try:  curl http://" + working[0] + "/"
+        if admin is not None:
+            elsewhere = "" if admin.is_default else f" --agent {admin.text}"
+            yield f"Ask:  userproxy explain {working[0]}{elsewhere}   or: userproxy status{elsewhere}"
+    if admin is not None and admin.page:
+        yield f"Page: http://{admin.text}/"
     yield from _first_steps(access)
     yield "Stop: Ctrl-C"
 
