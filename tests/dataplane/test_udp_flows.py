@@ -12,6 +12,7 @@ import pytest
 
 from tests.build import key, serving_of
 from tests.dataplane.udp_rig import client
+from tests.netns import namespace, needs_netns
 from userproxy.core.counters import Loss, PortCounters
 from userproxy.dataplane.acceptor import Acceptor
 from userproxy.dataplane.reactor import Reactor
@@ -67,6 +68,7 @@ class Clockwork:
                 flow.last -= seconds
                 flow.begun -= seconds
         self.flows._expire()
+        self.reactor._look_at_deadlines()  # which closes what ended
 
 
 @pytest.fixture
@@ -248,3 +250,29 @@ def _check_books(made: Clockwork) -> None:
         assert all(flow.queue is queue for flow in queue)
         times = [flow.last for flow in queue]
         assert times == sorted(times)
+
+
+@pytest.mark.netns
+@needs_netns
+def test_when_port_numbers_run_out_an_old_flow_gives_its_own() -> None:
+    with namespace() as small, small.entered(), contextlib.ExitStack() as stack:
+        small.set("net/ipv4/ip_local_port_range", "40000 40003")
+        # The endpoint and the listener have one each, so two are left.
+        made = Clockwork(stack, UdpSettings(max_flows=100))
+        clients = []
+        for number in range(5):
+            one = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            one.bind(("127.0.0.1", 30000 + number))
+            one.connect(made.sock.getsockname())
+            clients.append(one)
+            made.ask(one)
+        assert (made.counters.active, made.counters.flows_evicted) == (2, 3)
+        assert sum(made.counters.datagrams_lost) == 0
+        # An endpoint that cannot be reached costs no flow while there is a port.
+        made.later(1000)
+        made.ask(clients[0])
+        made.acceptor.serve([serving_of(KEY, [("192.0.2.1", 53)])])
+        clients[1].send(b"question")
+        made.reactor.run_batch(5)
+        assert made.counters.datagrams_lost[Loss.UNREACHABLE] == 1
+        assert (made.counters.active, made.counters.flows_evicted) == (1, 3)

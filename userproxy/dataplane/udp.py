@@ -36,7 +36,8 @@ _LOSSES = {
     errno.ENOBUFS: Loss.BUFFER,
     errno.ENOMEM: Loss.BUFFER,
     errno.EMSGSIZE: Loss.TOO_LONG,
-    **dict.fromkeys(NO_SOCKET, Loss.NO_SOCKET),
+    errno.EADDRNOTAVAIL: Loss.UNREACHABLE,
+    errno.EMFILE: Loss.NO_SOCKET,
 }
 
 
@@ -126,6 +127,7 @@ class DatagramListener:
             except OSError as error:
                 code = error.errno or errno.EIO
                 if code in NO_SOCKET:
+                    code = errno.EMFILE
                     break
             else:
                 flow = UdpFlow(self, client, endpoint, sock, tried)

@@ -31,8 +31,8 @@ STREAM_AGE = 2.0
 """A flow that is answered after so many seconds is a stream (nf_conntrack_proto_udp.c: "Still active after two seconds")."""
 LOOK_SECONDS = 1.0
 """Between two looks for idle flows, at most."""
-NO_SOCKET = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL})
-"""No descriptor, or no port number, is left for a flow."""
+NO_SOCKET = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN})
+"""No descriptor is left for a flow, or no port number (inet_autobind)."""
 
 
 class UdpFlows:
@@ -75,18 +75,14 @@ class UdpFlows:
         """
         if len(self) >= self.limit:
             self._evict()
-        while True:
-            try:
-                return connected(endpoint)
-            except OSError as error:
-                # connect() of a datagram socket says EAGAIN when it finds no port number (inet_autobind).
-                code = errno.EADDRNOTAVAIL if error.errno == errno.EAGAIN else error.errno
-                if code not in NO_SOCKET:
-                    raise
-                if not len(self):
-                    raise OSError(code, "no socket for a flow") from error
-                # Its descriptor and port are needed now and not after the batch.
-                self._evict().close()
+        try:
+            return connected(endpoint)
+        except OSError as error:
+            if error.errno not in NO_SOCKET or not len(self):
+                raise
+        # Once only: where it does not help, ending all flows would not help either. Its descriptor and port are needed now.
+        self._evict().close()
+        return connected(endpoint)
 
     def add(self, flow: UdpFlow) -> None:
         """Begin to pass on the answers of `flow`, and to count its idle time."""
