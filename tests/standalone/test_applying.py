@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -88,3 +89,21 @@ def test_fields_are_written_and_read_back() -> None:
 @pytest.mark.parametrize("hostile", [None, [], "x", {"f:a": 1}, {"k:nonsense": {}}, {"x": {}}])
 def test_hostile_fields_are_no_fields(hostile: Any) -> None:
     assert from_fields_v1(hostile) == set()
+
+
+def test_fields_of_owned_objects_are_those_of_any_object() -> None:
+    """What is remembered for all owners alike comes out with the right uid, in the same order as made anew."""
+    for uid in ("a", "b"):
+        owned = ("f:metadata", "f:ownerReferences", f'k:{{"uid":"{uid}"}}')
+        paths = [owned, (*owned[:2], "."), ("f:metadata", "f:labels", "f:x"), ("f:ports",)]
+        written = to_fields_v1(frozenset(paths))
+        assert json.dumps(written) == json.dumps(
+            {
+                "f:metadata": {
+                    "f:labels": {"f:x": {}},
+                    "f:ownerReferences": {".": {}, f'k:{{"uid":"{uid}"}}': {}},
+                },
+                "f:ports": {},
+            }
+        )
+        assert from_fields_v1(written) == frozenset(paths)

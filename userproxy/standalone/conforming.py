@@ -180,13 +180,9 @@ def _map_reader(shape: Shape, item: Shape) -> _Reader:
     return read
 
 
-class _Field(msgspec.Struct, frozen=True):
-    """What a struct needs of one field: its place, its reader, and what becomes of an empty value."""
-
-    place: int
-    read: _Reader
-    keeps_empty: bool
-    null_when_empty: bool
+_Field = tuple[int, _Reader, bool, bool, bool]
+"""What a struct needs of one field: its place, its reader, whether an empty value stays, whether that becomes null, and
+whether there are fields in it."""
 
 
 class _Struct:
@@ -195,13 +191,7 @@ class _Struct:
     def __init__(self, shape: Shape) -> None:
         self._shape = shape
         self._fields = {
-            name: _Field(
-                place,
-                _reader(field),
-                field.always or field.pointer or field.type is Type.STRUCT,
-                field.always and field.type is Type.LIST,
-            )
-            for place, (name, field) in enumerate(shape.fields.items())
+            name: _field(place, field) for place, (name, field) in enumerate(shape.fields.items())
         }
         self._always = [(name, field) for name, field in shape.fields.items() if field.always]
 
@@ -211,32 +201,37 @@ class _Struct:
             raise _Mismatch(value, self._shape)
         result: Json = {}
         extra: list[str] = []
-        last, in_order = -1, True
+        last, in_order, name = -1, True, ""
         fields = self._fields
-        for name, given in value.items():
-            field = fields.get(name)
-            if field is None:
-                extra.append(name)
-                continue
-            if given is None:
-                continue
-            known = len(unknown)
-            try:
-                made = field.read(given, unknown, sparse)
-            except _Mismatch as fault:
-                fault.owner = fault.owner or self._shape.name
-                fault.path = f".{name}{fault.path}"
-                raise
-            if len(unknown) != known:
-                unknown[known:] = [_joined(name, path) for path in unknown[known:]]
-            if not made:
-                if not field.keeps_empty:
+        try:
+            for name, given in value.items():
+                field = fields.get(name)
+                if field is None:
+                    extra.append(name)
                     continue
-                if field.null_when_empty:
-                    made = None
-            in_order = in_order and field.place > last
-            last = field.place
-            result[name] = made
+                if given is None:
+                    continue
+                place, read, keeps_empty, null_when_empty, holds_fields = field
+                if holds_fields:
+                    known = len(unknown)
+                    made = read(given, unknown, sparse)
+                    if len(unknown) != known:
+                        unknown[known:] = [_joined(name, path) for path in unknown[known:]]
+                else:
+                    made = read(given, unknown, sparse)
+                if not made:
+                    if not keeps_empty:
+                        continue
+                    if null_when_empty:
+                        made = None
+                if place < last:
+                    in_order = False
+                last = place
+                result[name] = made
+        except _Mismatch as fault:
+            fault.owner = fault.owner or self._shape.name
+            fault.path = f".{name}{fault.path}"
+            raise
         if not sparse:
             for name, shape in self._always:
                 if name not in result:
@@ -256,6 +251,16 @@ class _Struct:
     @staticmethod
     def _absent(shape: Shape) -> Any:
         return _reader(shape)({}, [], False) if shape.type is Type.STRUCT else _ABSENT.get(shape.type)
+
+
+def _field(place: int, field: Shape) -> _Field:
+    return (
+        place,
+        _reader(field),
+        field.always or field.pointer or field.type is Type.STRUCT,
+        field.always and field.type is Type.LIST,
+        field.type in (Type.STRUCT, Type.LIST, Type.MAP),
+    )
 
 
 def _joined(name: str, path: str) -> str:

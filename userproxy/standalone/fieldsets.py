@@ -101,12 +101,27 @@ def without_containers(paths: Iterable[Path]) -> set[Path]:
     return {path for path in paths if path[-1] != SELF or path[-2].startswith("k:")}
 
 
-@functools.lru_cache(maxsize=1024)
+_OWNER_STEP = 'k:{"uid":'
+_ANY_OWNER = 'k:{"uid":"..."}'
+
+
 def to_fields_v1(paths: frozenset[Path]) -> Json:
     """Return FieldsV1 of paths, sorted as a real server sorts them; it is shared and must not be changed.
 
-    Objects of one kind that one client makes mostly have the same fields.
+    Objects of one kind that one client makes mostly have the same fields, but for the uid of their owner.
     """
+    owners = [path for path in paths if len(path) > 2 and path[2].startswith(_OWNER_STEP)]
+    if len(owners) != 1:
+        return _fields_v1(paths)
+    (owned,) = owners
+    alike = _fields_v1(paths - {owned} | {(*owned[:2], _ANY_OWNER, *owned[3:])})
+    outer, inner = alike[owned[0]], alike[owned[0]][owned[1]]
+    own = {(owned[2] if step == _ANY_OWNER else step): fields for step, fields in inner.items()}
+    return {**alike, owned[0]: {**outer, owned[1]: own}}
+
+
+@functools.lru_cache(maxsize=1024)
+def _fields_v1(paths: frozenset[Path]) -> Json:
     root: Json = {}
     for path in paths:
         node = root

@@ -90,10 +90,17 @@ def after_update(
 ) -> tuple[Owner, ...]:
     """Return the owners after `writer` made `new` of `old`: it owns what it changed, all lose what is gone."""
     status = writer.subresource == "status"
-    before: dict[Path, Any] = leaves(old, shape, status=status) if old is not None else {}
     after = leaves(new, shape, status=status)
     if old is None and not owners:
         return (Owner(writer, api_version, now, frozenset(after)),)
+    alone = owners[0] if len(owners) == 1 else None
+    if (
+        alone is not None
+        and (alone.writer, alone.api_version) == (writer, api_version)
+        and alone.paths == after.keys()
+    ):
+        return owners  # the only owner of the same fields as before, whatever their values
+    before: dict[Path, Any] = leaves(old, shape, status=status) if old is not None else {}
     changed = {path for path, value in after.items() if before.get(path, _MISSING) != value}
     gone = before.keys() - after.keys()
     # containers are shared by all who own something in them
