@@ -27,7 +27,7 @@ _ONE_METHOD = f"{', '.join(f'`{one}`' for one in METHODS[:-1])} or `{METHODS[-1]
 
 KNOWN = {
     NO_ENDPOINTS: "`drop` or `reject`: what a client meets while no endpoint is usable (default: --no-endpoints)",
-    MAX_CONNECTIONS: "a number: connections open at once for each port of the Service; more wait in the kernel's queue",
+    MAX_CONNECTIONS: "a number: connections open at once for each TCP port of the Service; more wait in the kernel's queue",
     PROXY_PROTOCOL: "`v1` or `v2`: endpoints get a PROXY protocol header with the address of the client and the one that it "
     "had dialled, in front of the client's bytes; every endpoint must expect it (HAProxy: `accept-proxy`). TCP only",
     TRANSPARENT: "`true` or `false`: endpoints see the client's own address as the source of connections, where answers to it "
