@@ -12,9 +12,9 @@ from tests.build import key
 from tests.dataplane.rig import closed_port, echo, endpoint, receive, rig, send, silent_endpoint, until
 from userproxy.core.affinity import AffinityRecords
 from userproxy.core.counters import PortCounters
-from userproxy.dataplane.acceptor import Port
-from userproxy.dataplane.dialing import TRY_AGAIN, attempt, count_failure, open_socket
+from userproxy.dataplane.dialing import LONGEST_REST, ShortCut, attempt, count_failure, open_socket
 from userproxy.dataplane.relay import CHUNK
+from userproxy.dataplane.service_port import Port
 from userproxy.model import Address
 
 
@@ -46,15 +46,26 @@ def test_an_endpoint_on_this_node_gets_early_bytes_at_once(port: Port, host: str
 def test_an_endpoint_that_is_not_connected_yet_is_waited_for(port: Port) -> None:
     with silent_endpoint() as silent:
         assert tried(port, silent, b"early") == (errno.EINPROGRESS, -1)
-        assert port.distant == TRY_AGAIN
+        assert (port.send_at_once.failures, port.send_at_once.rest) == (1, 0)
         assert tried(port, silent, b"early") == (errno.EINPROGRESS, -1)
-        assert port.distant == TRY_AGAIN - 1
+        assert (port.send_at_once.failures, port.send_at_once.rest) == (2, 2)
+        assert tried(port, silent, b"early") == (errno.EINPROGRESS, -1)
+        assert (port.send_at_once.failures, port.send_at_once.rest) == (2, 1)
 
 
 def test_nothing_early_is_not_tried(port: Port) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert tried(port, server.getsockname(), b"") == (errno.EINPROGRESS, -1)
-    assert port.distant == 0
+    assert port.send_at_once.failures == 0
+
+
+def test_a_short_cut_rests_the_longer_the_more_often_it_fails_in_a_row() -> None:
+    cut = ShortCut()
+    rests = []
+    for _ in range(8):
+        cut.failed()
+        rests.append(cut.rest)
+    assert rests == [0, 2, 6, 14, 30, LONGEST_REST, LONGEST_REST, LONGEST_REST]
 
 
 def test_a_refusal_is_known_at_once(port: Port) -> None:

@@ -17,7 +17,7 @@ from userproxy.core.addresses import address_text
 from userproxy.core.balancer import Balancer
 from userproxy.core.counters import DIAL_BUCKETS, PortCounters
 from userproxy.dataplane.announcing import announce, push
-from userproxy.dataplane.dialing import BLAMED, TRY_AGAIN, attempt, count_failure, open_socket
+from userproxy.dataplane.dialing import BLAMED, attempt, count_failure, open_socket
 from userproxy.dataplane.flow_recorder import CLIENT_GONE
 from userproxy.dataplane.relay import CHUNK, EDGE, EDGE_WRITE, SMALL, Leg
 from userproxy.dataplane.sockets import reset_on_close, tune
@@ -119,8 +119,8 @@ class Connection:
         """Dial the first endpoint in turn; a client that nobody can serve is reset."""
         client, port, reactor = self.client, self.port, self.reactor
         if client is not None:
-            if port.silent:
-                port.silent -= 1
+            if port.hear_at_once.rest:
+                port.hear_at_once.rest -= 1
             elif not port.proxy_protocol and not self._hear(client):
                 return
             reactor.targets[client.fd] = client
@@ -139,12 +139,13 @@ class Connection:
         try:
             client.tail = client.sock.recv(CHUNK, _DONTWAIT)
         except BlockingIOError:
-            self.port.silent = TRY_AGAIN
+            self.port.hear_at_once.failed()
         except OSError:
             self.reset(CLIENT_GONE)
             return False
         else:
             client.ended = not client.tail
+            self.port.hear_at_once.failures = 0
         return True
 
     def on_early_event(self, leg: Leg, event: int) -> None:

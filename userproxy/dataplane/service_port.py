@@ -16,6 +16,7 @@ from userproxy.core.balancing import Balancing
 from userproxy.core.counters import PortCounters
 from userproxy.core.plan import Serving
 from userproxy.core.policy import Route
+from userproxy.dataplane.dialing import ShortCut
 from userproxy.model import Address, PortKey
 
 if TYPE_CHECKING:
@@ -29,9 +30,9 @@ class Port:
         "balancer",
         "balancing",
         "counters",
-        "distant",
         "drain_seconds",
         "generation",
+        "hear_at_once",
         "key",
         "lasting",
         "limit",
@@ -41,7 +42,7 @@ class Port:
         "parked",
         "proxy_protocol",
         "routes",
-        "silent",
+        "send_at_once",
         "transparent",
     )
 
@@ -64,10 +65,10 @@ class Port:
         """version of the header that endpoints get in front of everything; 0: none"""
         self.transparent = False
         """endpoints see the client's own address where that is possible"""
-        self.silent = 0
-        """connections for which it is not tried to read the client at once, because lately one had nothing to say yet"""
-        self.distant = 0
-        """dials for which it is not tried to send at once, because lately one was not connected yet"""
+        self.hear_at_once = ShortCut()
+        """reading a client before anything else"""
+        self.send_at_once = ShortCut()
+        """sending that to the endpoint right after connect()"""
         self.listeners: list[Listener] = []
         self.parked: list[Listener] = []
         """listeners that rest until a connection of this port ends"""
