@@ -8,7 +8,12 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+import subprocess
 import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.benchmarks import compare, dns, isolation, report, rounds, syscalls
@@ -43,7 +48,8 @@ def _measure(chosen: argparse.Namespace, options: list[str]) -> None:
     elif chosen.command == "dns":
         dns.run(dns.Settings(chosen.rounds, chosen.questions, chosen.workers), chosen.output)
     elif chosen.command == "syscalls":
-        syscalls.run(chosen.seconds, chosen.workers, _also(chosen))
+        with _others(chosen) as others:
+            syscalls.run(chosen.seconds, chosen.workers, others)
     elif chosen.command == "standalone":
         standalone.run(standalone.Settings(chosen.objects, chosen.changes, chosen.rounds), chosen.output)
     else:
@@ -68,13 +74,23 @@ def _parser() -> argparse.ArgumentParser:
     counting = commands.add_parser("syscalls", help="system calls for each connection, counted with strace")
     counting.add_argument("--seconds", type=float, default=3.0)
     for relaying in (dataplane, counting):
-        relaying.add_argument("--workers", default="0", help="as of `userproxy run` (default 0: one process)")
+        relaying.add_argument("--workers", default="1", help="as of `userproxy run` (default 1)")
         relaying.add_argument(
             "--also",
             action="append",
             default=[],
             metavar="NAME=DIR",
             help="another checkout in the same rounds",
+        )
+        relaying.add_argument(
+            "--compiled", action="store_true", help="this checkout compiled by mypyc in the same rounds"
+        )
+        relaying.add_argument(
+            "--interpreter",
+            action="append",
+            default=[],
+            metavar="NAME=PYTHON",
+            help="this checkout run by another Python, which has its dependencies, in the same rounds",
         )
     asking = commands.add_parser("dns", help="DNS through a UDP port, beside nginx stream and no proxy")
     asking.add_argument("--rounds", type=int, default=3)
@@ -119,14 +135,33 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _dataplane(chosen: argparse.Namespace) -> None:
-    also = tuple(_also(chosen).items())
-    settings = rounds.Settings(chosen.rounds, chosen.seconds, chosen.only, chosen.workers, also)
-    rounds.run(settings, chosen.output)
+    with _others(chosen) as others:
+        settings = rounds.Settings(chosen.rounds, chosen.seconds, chosen.only, chosen.workers, others)
+        rounds.run(settings, chosen.output)
 
 
-def _also(chosen: argparse.Namespace) -> dict[str, str]:
-    """Return the further checkouts by name."""
-    return {name: root for name, _, root in (text.partition("=") for text in chosen.also)}
+@contextmanager
+def _others(chosen: argparse.Namespace) -> Iterator[tuple[rounds.Other, ...]]:
+    """Yield the further userproxy targets; what is compiled for them is removed in the end."""
+    others = [rounds.Other(name, root) for name, _, root in (text.partition("=") for text in chosen.also)]
+    for name, _, python in (text.partition("=") for text in chosen.interpreter):
+        others.append(rounds.Other(name, python=python))
+    with tempfile.TemporaryDirectory(prefix="userproxy-compiled-") as folder:
+        if chosen.compiled:
+            others.append(rounds.Other("compiled", _compile(Path(folder))))
+        yield tuple(others)
+
+
+def _compile(folder: Path) -> str:
+    """Build a compiled wheel of this checkout and return where it is unpacked. Raises RuntimeError."""
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    compiling = {**os.environ, "USERPROXY_COMPILE": "1"}
+    if subprocess.run([*command, "--wheel-dir", folder, ROOT], env=compiling, check=False).returncode:
+        raise RuntimeError("the compiled build failed, see above")
+    [wheel] = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    return str(folder)
 
 
 def _control_settings(chosen: argparse.Namespace, options: list[str]) -> scenario.Settings:

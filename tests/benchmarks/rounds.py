@@ -6,10 +6,11 @@ Owns the order of samples, progress on standard error and the files written at t
 from __future__ import annotations
 
 import random
+import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from tests.benchmarks.targets import (
     HAPROXY,
     USERPROXY,
     Endpoints,
+    FloorTarget,
     HaproxyTarget,
     NginxStreamTarget,
     PlaneTarget,
@@ -38,21 +40,30 @@ PAUSE_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
+class Other:
+    """A userproxy target: a checkout or an unpacked wheel at `root`, run by `python`."""
+
+    name: str
+    root: str = str(ROOT)
+    python: str = sys.executable
+
+
+@dataclass(frozen=True)
 class Settings:
-    """How to measure. `also` maps names of further userproxy targets to checkouts of the project."""
+    """How to measure. `others` are further userproxy targets."""
 
     rounds: int
     seconds: float
     workloads: tuple[str, ...]
     workers: str
-    also: tuple[tuple[str, str], ...] = ()
+    others: tuple[Other, ...] = ()
 
 
 def run(settings: Settings, output: Path) -> None:
     """Measure, print the table, and write dataplane.{json,md,svg} into `output`."""
     require("nginx", "haproxy", "wrk")
     machine = description()
-    with stage(settings.workers, dict(settings.also)) as (targets, folder):
+    with stage(settings.workers, settings.others) as (targets, folder):
         bench = Bench(Wrk(folder), settings.seconds, targets=targets)
         samples = tuple(_samples(settings, targets, bench))
         made = Run(machine, asdict(settings), tuple(targets), HAPROXY, samples)
@@ -66,7 +77,7 @@ def run(settings: Settings, output: Path) -> None:
 
 
 @contextmanager
-def stage(workers: str, also: Mapping[str, str]) -> Iterator[tuple[dict[str, Target], Path]]:
+def stage(workers: str, others: Sequence[Other]) -> Iterator[tuple[dict[str, Target], Path]]:
     """Start endpoints and targets; yields the targets by name and a folder for files. Ends all of them."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="userproxy-benchmark-")))
@@ -75,14 +86,14 @@ def stage(workers: str, also: Mapping[str, str]) -> Iterator[tuple[dict[str, Tar
         endpoints = Endpoints(folder)
         stack.callback(endpoints.stop)
         endpoints.start()
-        targets = _targets(folder, workers, also)
+        targets = _targets(folder, workers, others)
         for target in targets:
             stack.callback(target.stop)
             target.start()
         yield {target.name: target for target in targets}, folder
 
 
-def _targets(folder: Path, workers: str, also: Mapping[str, str]) -> list[Target]:
+def _targets(folder: Path, workers: str, others: Sequence[Other]) -> list[Target]:
     targets = [Target(DIRECT, WEB_ENDPOINTS, SINK_ENDPOINTS), HaproxyTarget(folder, 2)]
     if STREAM_MODULE.exists():
         targets.append(NginxStreamTarget(folder, 3))
@@ -91,9 +102,13 @@ def _targets(folder: Path, workers: str, also: Mapping[str, str]) -> list[Target
             f"nginx-stream is left out: {STREAM_MODULE} is not installed (libnginx-mod-stream)",
             file=sys.stderr,
         )
-    targets.append(PlaneTarget(USERPROXY, 4, ROOT, workers))
-    for number, (name, root) in enumerate(also.items(), 5):
-        targets.append(PlaneTarget(name, number, Path(root).resolve(), workers))
+    if shutil.which("gcc"):
+        targets.append(FloorTarget(folder, 4))
+    else:
+        print("floor is left out: gcc is not installed (gcc libc6-dev)", file=sys.stderr)
+    targets.append(PlaneTarget(USERPROXY, 5, ROOT, workers))
+    for number, other in enumerate(others, 6):
+        targets.append(PlaneTarget(other.name, number, Path(other.root).resolve(), workers, other.python))
     return targets
 
 

@@ -12,12 +12,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.benchmarks.isolation import require
 from tests.benchmarks.machine import description, summary_line
-from tests.benchmarks.rounds import stage
+from tests.benchmarks.rounds import Other, stage
 from tests.benchmarks.targets import DIRECT, Target
 from tests.benchmarks.workloads import CLOSE_CONNECTIONS
 from tests.benchmarks.wrk import Wrk
@@ -27,12 +27,12 @@ LEAST_SHOWN = 0.005
 """Calls for each connection; rarer ones are in the sum only."""
 
 
-def run(seconds: float, workers: str, also: Mapping[str, str]) -> None:
+def run(seconds: float, workers: str, others: Sequence[Other]) -> None:
     """Count and print a table: a row for each system call, a column for each proxy."""
     if not shutil.which("strace"):
         sys.exit("syscalls is skipped: strace is not installed (apt-get install strace)")
     require("nginx", "haproxy", "wrk")
-    with stage(workers, also) as (targets, folder):
+    with stage(workers, others) as (targets, folder):
         wrk = Wrk(folder)
         counted = {
             name: count(target, wrk, seconds, folder) for name, target in targets.items() if name != DIRECT

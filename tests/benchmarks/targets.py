@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from tests.benchmarks import pattern
+from tests.benchmarks.machine import ROOT
 from tests.benchmarks.processes import Process, family
 from tests.benchmarks.target_configs import (
     OBJECT_PATH,
@@ -29,7 +31,8 @@ from tests.benchmarks.target_configs import (
 )
 
 START_SECONDS = 10.0
-DIRECT, HAPROXY, NGINX, USERPROXY = "direct", "haproxy", "nginx-stream", "userproxy"
+DIRECT, HAPROXY, NGINX, FLOOR, USERPROXY = "direct", "haproxy", "nginx-stream", "floor", "userproxy"
+FLOOR_SOURCE = Path(__file__).with_name("floor.c")
 PLANE_PROCESS = Path(__file__).with_name("plane_process.py")
 
 
@@ -127,15 +130,33 @@ class NginxStreamTarget(Target):
         return Process(["nginx", "-c", str(self._config)])
 
 
+class FloorTarget(Target):
+    """A relay in C that makes the system calls of userproxy's data plane and does nothing else (floor.c)."""
+
+    def __init__(self, folder: Path, number: int) -> None:
+        super().__init__(FLOOR, listening(number, WEB_PORT), listening(number, SINK_PORT))
+        self._program = folder / "floor"
+
+    def _launch(self) -> Process:
+        if not self._program.exists():
+            subprocess.run(["gcc", "-O2", "-o", self._program, FLOOR_SOURCE], check=True)
+        groups = (("web", WEB_ENDPOINTS), ("sink", SINK_ENDPOINTS))
+        arguments = [f"{_listed(self._addresses[name])}={_listed(endpoints)}" for name, endpoints in groups]
+        return Process([str(self._program), *arguments])
+
+
 class PlaneTarget(Target):
-    """userproxy's data plane, of this checkout or of another one at `root`."""
+    """userproxy's data plane, of this checkout or of another one at `root`, run by `python`."""
 
     can_churn = True
 
-    def __init__(self, name: str, number: int, root: Path, workers: str) -> None:
+    def __init__(
+        self, name: str, number: int, root: Path, workers: str, python: str = sys.executable
+    ) -> None:
         super().__init__(name, listening(number, WEB_PORT), listening(number, SINK_PORT))
         self._root = root
         self._workers = workers
+        self._python = python
 
     def use_endpoints(self, indexes: Collection[int]) -> None:
         """Serve these endpoints."""
@@ -143,8 +164,10 @@ class PlaneTarget(Target):
 
     def _launch(self) -> Process:
         # -P: the folder of the script, with its module names, must not come first in the search path.
-        command = [sys.executable, "-P", str(PLANE_PROCESS), "--workers", self._workers]
-        self._process = Process(command, lines=True, environment={"PYTHONPATH": str(self._root)})
+        command = [self._python, "-P", str(PLANE_PROCESS), "--workers", self._workers]
+        # An unpacked wheel has no tests of its own.
+        paths = {"PYTHONPATH": f"{self._root}:{ROOT}"}
+        self._process = Process(command, lines=True, environment=paths)
         serve = {"web": WEB_ENDPOINTS, "sink": SINK_ENDPOINTS}
         self._ask({"listen": self._addresses, "serve": serve})
         return self._process
@@ -182,6 +205,10 @@ class Endpoints:
         for process in self._processes:
             process.stop()
         self._processes.clear()
+
+
+def _listed(addresses: Sequence[Address]) -> str:
+    return ",".join(f"{host}:{port}" for host, port in addresses)
 
 
 def _wait_for(address: Address, name: str) -> None:

@@ -11,7 +11,6 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,11 +19,14 @@ from tests.build import key, serving_of
 from tests.dataplane.rig import Rig, closed_port, endpoint, receive, reset, send, until
 from tests.netns import needs_programs
 from tests.proxy_header import parse
+from userproxy.core.affinity import AffinityRecords
 from userproxy.core.proxy_protocol import header
 from userproxy.dataplane.announcing import announce
+from userproxy.dataplane.connection import Connection
 from userproxy.dataplane.plane import LocalPlane, PlaneSettings
 from userproxy.dataplane.reactor import Reactor
 from userproxy.dataplane.relay import EDGE, EDGE_WRITE, Leg
+from userproxy.dataplane.service_port import Port
 from userproxy.model import Address, Family, ListenerSpec
 
 VERSIONS = pytest.mark.parametrize("version", [1, 2])
@@ -163,15 +165,16 @@ def test_a_header_that_does_not_fit_waits_in_front_of_the_client(room: int) -> N
         server, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET if room else socket.SOCK_STREAM)
         stack.enter_context(server)
         stack.enter_context(far)
-        connection: Any = SimpleNamespace(
-            port=SimpleNamespace(proxy_protocol=1, key=key("web")),
-            peer_address=client.getsockname(),
-            reactor=reactor,
-        )
+        # The real classes, as the compiled build takes no others.
+        connection = Connection.__new__(Connection)
+        connection.port = Port(key("web"), AffinityRecords())
+        connection.port.proxy_protocol = 1
+        connection.peer_address = client.getsockname()
+        connection.reactor = reactor
         whole = header(1, client.getsockname(), listener.getsockname())
-        sock: Any = server
+        sock = server
         if room:
-            sock = Narrow(room, server)
+            sock = stack.enter_context(Narrow(server, room))
         else:
             server.setblocking(False)
             with contextlib.suppress(BlockingIOError):
@@ -188,15 +191,15 @@ def test_a_header_that_does_not_fit_waits_in_front_of_the_client(room: int) -> N
     reactor.close()
 
 
-class Narrow:
+class Narrow(socket.socket):
     """A socket that takes only so many bytes at once, which the kernel's own never do with so few."""
 
-    def __init__(self, room: int, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, room: int) -> None:
+        super().__init__(sock.family, sock.type, sock.proto, socket.dup(sock.fileno()))
         self._room = room
-        self._sock = sock
 
-    def send(self, data: bytes, flags: int) -> int:
-        return self._sock.send(data[: self._room])
+    def send(self, data: Any, flags: int = 0) -> int:
+        return super().send(data[: self._room], flags)
 
 
 @contextlib.contextmanager
