@@ -279,14 +279,14 @@ def test_object_too_large_for_a_line_is_taken_from_a_list() -> None:
         # 17 MB take the server a while on a busy machine.
         patient = msgspec.structs.replace(QUICK, read=5.0, initial_silence=5.0, initial_total=5.0)
         async with watched(server, patient) as both:
-            await until(both.equal)
+            await until(both.equal, 20)
             server.put("services", {**huge, "spec": service("huge", "10.96.0.91")["spec"]})
-            await until(both.equal)
+            await until(both.equal, 20)
             assert both.service("huge").cluster_ips == ("10.96.0.91",)
             assert both.restarts()["line_too_long"] >= 2
             assert both.state().relists >= 1
             server.delete("services", "default", "huge")
-            await until(lambda: both.state().relists >= 2)
+            await until(lambda: both.state().relists >= 2, 20)
             await both.settle()
 
     run("uvloop", test)
