@@ -21,12 +21,14 @@ from tests.netns import needs_programs
 from tests.proxy_header import parse
 from userproxy.core.affinity import AffinityRecords
 from userproxy.core.proxy_protocol import header
+from userproxy.dataplane.acceptor import Acceptor
 from userproxy.dataplane.announcing import announce
 from userproxy.dataplane.connection import Connection
 from userproxy.dataplane.plane import LocalPlane, PlaneSettings
 from userproxy.dataplane.reactor import Reactor
 from userproxy.dataplane.relay import EDGE, EDGE_WRITE, Leg
 from userproxy.dataplane.service_port import Port
+from userproxy.dataplane.sockets import SocketSettings
 from userproxy.model import Address, Family, ListenerSpec
 
 VERSIONS = pytest.mark.parametrize("version", [1, 2])
@@ -166,11 +168,11 @@ def test_a_header_that_does_not_fit_waits_in_front_of_the_client(room: int) -> N
         stack.enter_context(server)
         stack.enter_context(far)
         # The real classes, as the compiled build takes no others.
-        connection = Connection.__new__(Connection)
-        connection.port = Port(key("web"), AffinityRecords())
-        connection.port.proxy_protocol = 1
-        connection.peer_address = client.getsockname()
-        connection.reactor = reactor
+        acceptor = Acceptor(reactor, SocketSettings(), half_close_timeout=1.0, max_connections=1)
+        port = Port(key("web"), AffinityRecords())
+        port.proxy_protocol = 1
+        peer = client.getsockname()
+        connection = Connection(acceptor, port, port.balancer, near, near.fileno(), peer)
         whole = header(1, client.getsockname(), listener.getsockname())
         sock = server
         if room:
