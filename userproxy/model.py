@@ -109,6 +109,8 @@ class Service(msgspec.Struct, frozen=True, gc=False):
     health_check_node_port: int = 0
     affinity_seconds: int = 0
     """session affinity by client address and how long it is remembered; 0: none"""
+    labels: tuple[tuple[str, str], ...] = ()
+    """sorted; for people who look for Services by them"""
 
     @property
     def key(self) -> ServiceName:

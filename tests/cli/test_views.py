@@ -58,6 +58,10 @@ def test_services_endpoints_and_connections(demo: Demo) -> None:
         listed = msgspec.json.decode(answer, type=ConnectionsView).connections
         assert {one.client: one.service for one in listed}[client] == "my-service"
         assert yaml.safe_load(demo.userproxy("get", "conn", "-o", "yaml").out)["open"] >= 1
+        assert client in demo.userproxy("get", "conn", "-l", "!tier").out
+        assert client not in demo.userproxy("get", "conn", "-l", "tier=web").out
+    assert demo.userproxy("get", "svc", "-l", "tier=web").err == "No resources found in namespace default.\n"
+    assert demo.userproxy("get", "svc", "-l", "!tier", "-o", "name").out == "service/my-service\n"
 
 
 def test_explain_names_the_next_pick(demo: Demo) -> None:
@@ -101,7 +105,7 @@ NO_AGENT = "no agent answers at 127.0.0.1:9"
         (["get"], 2, "KIND"),
         (["get", "pods"], 2, "'pods'"),
         (["get", "services", "--agent", "127.0.0.1:9"], 1, NO_AGENT),
-        (["get", "services", "-l", "app=web"], 2, "-l"),
+        (["get", "services", "-l", "app in"], 2, "--selector"),
         (["explain"], 2, "TARGET"),
         (["explain", "web"], 2, "'web' names nothing that can be explained; write ADDRESS:PORT"),
         (["explain", "10.0.0.1:99999"], 2, "there is no port 99999"),

@@ -138,3 +138,13 @@ def test_what_stays_on_is_kept_when_another_option_changes() -> None:
     assert counters.ejected == 1
     one.update([A, B], [], PortOptions(eject_failures=1))
     assert {one.cluster.pick("", 0.5) for _ in range(4)} == {moved}
+
+
+def test_a_local_set_that_comes_later_gets_a_ring_of_its_own() -> None:
+    one, other = made(), made()
+    one.update([A, B], [], DEFAULT_OPTIONS)
+    other.update([A, B], [], DEFAULT_OPTIONS)
+    assert one.local is other.local
+    assert one.update([A, B], [], DEFAULT_OPTIONS) is False
+    assert one.update([A, B], [A], DEFAULT_OPTIONS) is True
+    assert (one.local.pick(), other.local.pick()) == (A, None)

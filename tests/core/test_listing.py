@@ -9,10 +9,10 @@ import pytest
 
 from tests.build import key
 from userproxy.core import listing
-from userproxy.core.connection_view import connections_view
+from userproxy.core.connection_view import ConnectionView, connections_view
 from userproxy.core.counters import PortCounters
 from userproxy.core.inspection import Inspection, OpenConnection
-from userproxy.core.listing import amount, condition, duration, selected, table
+from userproxy.core.listing import amount, condition, duration, of_services, selected, table
 from userproxy.core.policy import Verdict
 from userproxy.core.status import (
     CaptureView,
@@ -234,3 +234,15 @@ def test_no_services_at_all() -> None:
     assert "Services     0 with 0 ports" in status_lines(
         msgspec.structs.replace(STATUS, services=()), colour=False
     )
+
+
+def test_services_and_their_connections_by_labels() -> None:
+    web = ServiceView("default", "web", (), (), {"app": "web"})
+    other = ServiceView("default", "other", (), ())
+    chosen = list(selected([web, other], "", "", lambda labels: labels.get("app") == "web"))
+    assert chosen == [web]
+    connections = [
+        ConnectionView("default", name, "", "TCP", "10.0.0.9:1", "10.0.0.1:80", "carried", 1.0, 0, 0, 0)
+        for name in ("web", "other")
+    ]
+    assert list(of_services(connections, chosen)) == connections[:1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from tests.build import endpoint_slice, name, service, services, slices
 from userproxy.core.table import ServiceTable
@@ -256,3 +257,10 @@ def test_other_defaults_are_taken_over_by_every_service_that_does_not_ask() -> N
     table.configure(PortOptions(eject_failures=2))
     options = {name.name: ports[0].options.eject_failures for name, ports in table.take().items()}
     assert options == {"web": 2, "api": 5}
+
+
+def test_labels_are_there_for_who_asks() -> None:
+    table = ServiceTable()
+    table.apply(services(structs.replace(service("web"), labels=(("app", "web"),))))
+    assert table.labels(name("web")) == {"app": "web"}
+    assert table.labels(name("gone")) == {}

@@ -34,7 +34,14 @@ def test_options_and_the_endpoints_that_keep_flows() -> None:
     port = Port(KEY, AffinityRecords())
     serving = serving_of(KEY, [A], max_connections=2, drain_seconds=7, proxy_protocol=1)
     port.take_over(serving, 0.0, list)
-    assert (port.drain_seconds, port.proxy_protocol, port.lasting, port.generation) == (7, 1, {A}, 1)
+    assert (port.drain_seconds, port.proxy_protocol, port.generation) == (7, 1, 1)
     for active, full in ((1, False), (2, True)):
         port.counters.active = active
         assert port.full() is full
+
+
+def test_only_flows_ask_which_endpoints_keep_them() -> None:
+    udp = key("dns", protocol="UDP")
+    port = Port(udp, AffinityRecords())
+    port.take_over(serving_of(udp, [A]), 0.0, list)
+    assert port.lasting == {A}

@@ -258,7 +258,11 @@ def real(resource: str) -> dict[str, KubeObject | None]:
 def test_real_services() -> None:
     found = real("services")
     assert found["kubernetes"] == Service(
-        "default", "kubernetes", ("10.96.0.1",), (ServiceSpecPort("https", "TCP", 443),)
+        "default",
+        "kubernetes",
+        ("10.96.0.1",),
+        (ServiceSpecPort("https", "TCP", 443),),
+        labels=(("component", "apiserver"), ("provider", "kubernetes"), ("round", "1")),
     )
     assert found["my-service"] == Service(
         "default", "my-service", ("10.96.163.26",), (ServiceSpecPort("", "TCP", 80),)
@@ -268,6 +272,7 @@ def test_real_services() -> None:
         "shop-nodeport",
         ("10.96.125.174",),
         (ServiceSpecPort("http", "TCP", 80, 30320), ServiceSpecPort("dns", "UDP", 53, 32490)),
+        labels=(("app", "shop"), ("tier", "front")),
     )
     assert (found["shop-external"], found["shop-headless"]) == (None, None)
 

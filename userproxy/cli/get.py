@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,7 +20,9 @@ from userproxy.cli.terminal import print_json, print_yaml
 from userproxy.core import listing
 from userproxy.core.connection_view import ConnectionsView
 from userproxy.core.listing import Column, Row
-from userproxy.errors import AgentError
+from userproxy.errors import AgentError, UsageError
+from userproxy.standalone.selectors import Requirement, matches_labels, parse_labels
+from userproxy.standalone.statuses import Refusal
 
 KINDS = {
     "services": "services",
@@ -49,6 +52,9 @@ class Found(msgspec.Struct, frozen=True):
 @click.option("-n", "--namespace", default="default", show_default=True, metavar="NAME", help="Namespace.")
 @click.option("-A", "--all-namespaces", is_flag=True, help="Of all namespaces.")
 @click.option(
+    "-l", "--selector", default="", metavar="LABELS", help="Of Services with these labels, as in kubectl."
+)
+@click.option(
     "-o",
     "--output",
     type=click.Choice(("table", "wide", "json", "yaml", "name")),
@@ -65,6 +71,7 @@ def get(
     name: str,
     namespace: str,
     all_namespaces: bool,
+    selector: str,
     output: str,
     watch: bool,
     no_headers: bool,
@@ -72,18 +79,19 @@ def get(
 ) -> int:
     """Show what the running agent serves: KIND is services (svc), endpoints (ep) or connections (conn).
 
-    NAME is that of a Service. Of connections the newest 1,000 are listed. Labels of Services are not kept by the agent, so
-    there is no -l.
+    NAME is that of a Service. Of connections the newest 1,000 are listed.
 
     \b
     Examples:
       userproxy get services
       userproxy get endpoints my-service -o wide
+      userproxy get services -A -l 'app in (shop, web)'
       userproxy get connections -A -o json
     """
     agent = AgentClient(build_config(values).agent)
     wanted = "" if all_namespaces else namespace
-    found = _ask(agent, KINDS[kind], wanted, name)
+    labels = _labels(selector)
+    found = _ask(agent, KINDS[kind], wanted, name, labels)
     if name and not found.rows and not watch:
         raise AgentError(
             f"there are no {KINDS[kind]} of Service {wanted or '*'}/{name}; `userproxy get services -A` lists all"
@@ -91,7 +99,7 @@ def get(
     _show(found, output, namespaces=all_namespaces, headers=not no_headers, namespace=wanted)
     while watch:
         time.sleep(_PAUSE)
-        before, found = found, _ask(agent, KINDS[kind], wanted, name)
+        before, found = found, _ask(agent, KINDS[kind], wanted, name, labels)
         if output in ("json", "yaml"):
             changed = found if found.values != before.values else None
         else:
@@ -102,12 +110,27 @@ def get(
     return 0
 
 
-def _ask(agent: AgentClient, kind: str, namespace: str, name: str) -> Found:
+def _labels(selector: str) -> tuple[Requirement, ...]:
+    try:
+        return parse_labels(selector)
+    except Refusal as error:
+        raise UsageError(f"--selector: {error}") from error
+
+
+def _ask(agent: AgentClient, kind: str, namespace: str, name: str, labels: tuple[Requirement, ...]) -> Found:
     if kind == "connections":
         query = urlencode({"namespace": namespace, "service": name})
         answer = agent.ask(f"/connections?{query}", ConnectionsView)
+        if labels:
+            named = listing.selected(
+                agent.status().services, namespace, name, partial(matches_labels, labels)
+            )
+            chosen = tuple(listing.of_services(answer.connections, named))
+            answer = msgspec.structs.replace(answer, connections=chosen)
         return Found(listing.CONNECTION_COLUMNS, tuple(listing.connection_rows(answer.connections)), answer)
-    services = tuple(listing.selected(agent.status().services, namespace, name))
+    services = tuple(
+        listing.selected(agent.status().services, namespace, name, partial(matches_labels, labels))
+    )
     if kind == "services":
         return Found(listing.SERVICE_COLUMNS, tuple(listing.service_rows(services)), services)
     return Found(listing.ENDPOINT_COLUMNS, tuple(listing.endpoint_rows(services)), services)

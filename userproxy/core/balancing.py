@@ -19,6 +19,10 @@ from userproxy.model import Address, Balance, PortKey, PortOptions
 _COUNTING = frozenset({Balance.LEAST_CONNECTIONS, Balance.RANDOM_TWO})
 
 
+_NOTHING = RoundRobin()
+"""Stands for a set without endpoints that nobody asks for, as the local one of most Service ports; never updated."""
+
+
 class Balancing:
     """The balancers of one Service port: `cluster` and `local`, replaced when the options ask for other ones.
 
@@ -50,8 +54,8 @@ class Balancing:
         self._affinity: Affinity | None = None
         self._ejection: Ejection | None = None
         self._open: OpenConnections | None = None
-        self.cluster: Balancer = RoundRobin()
-        self.local: Balancer = RoundRobin()
+        self.cluster: Balancer = _NOTHING
+        self.local: Balancer = _NOTHING
 
     @property
     def wants_outcomes(self) -> bool:
@@ -71,14 +75,17 @@ class Balancing:
         A new ring begins at `start` of its length. `in_use` returns the endpoint of each open connection, where counts begin.
         """
         shape = (options.balance, bool(options.affinity_seconds), bool(options.eject_failures))
+        begun = bool(local) and self.local is _NOTHING
         replaced = shape != self._shape
         if replaced:
             self._shape = shape
             self._share(options, in_use)
             self.cluster = self._balancer(options.balance, cluster, start)
-            self.local = self._balancer(options.balance, local, start)
         else:
             self.cluster.update(cluster)
+        if replaced or begun:
+            self.local = self._balancer(options.balance, local, start) if local else _NOTHING
+        elif self.local is not _NOTHING:
             self.local.update(local)
         if self._affinity is not None:
             self._affinity.seconds = options.affinity_seconds
@@ -86,7 +93,7 @@ class Balancing:
         if self._ejection is not None:
             self._ejection.set_failures(options.eject_failures)
             self._ejection.update((*cluster, *local))
-        return replaced
+        return replaced or begun
 
     def forget(self) -> None:
         """The Service port is gone: give back what it holds in common records."""

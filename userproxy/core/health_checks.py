@@ -33,6 +33,8 @@ def health_checks(
     service: ServiceName, ports: Sequence[ServicePort], host: Host, settings: PlanSettings
 ) -> tuple[HealthCheck, ...]:
     """Return the health-check ports of a Service, one for each of its families; none in a sidecar."""
+    if not any(port.exposure.health_check_node_port for port in ports):
+        return ()
     wanted = {port.key.family: port.exposure.health_check_node_port for port in ports}
     return tuple(
         HealthCheck(service, family, number, _addresses(family, host, settings), _count(ports, family, host))

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from userproxy.core.node_ports import node_port_addresses
 from userproxy.core.plan_settings import PlanSettings
-from userproxy.model import Frontend, FrontendKind, Host, ListenerSpec, Scope, ServicePort
+from userproxy.model import CLUSTER_IP_ONLY, Frontend, FrontendKind, Host, ListenerSpec, Scope, ServicePort
 
 Listeners: TypeAlias = list[tuple[ListenerSpec, tuple[Frontend, ...]]]
 
@@ -59,6 +59,8 @@ def node_port_listeners(port: ServicePort, settings: PlanSettings, host: Host) -
 def _captured_frontends(port: ServicePort) -> dict[Scope, tuple[Frontend, ...]]:
     """Return the addresses that packets must be brought from, by the policy they follow; none is named twice."""
     exposure, protocol = port.exposure, port.key.name.protocol
+    if exposure is CLUSTER_IP_ONLY:
+        return {Scope.INTERNAL: (Frontend(port.cluster_ip, port.port, protocol),)}
     seen: set[str] = set()
 
     def frontends(addresses: Iterable[str], kind: FrontendKind) -> tuple[Frontend, ...]:

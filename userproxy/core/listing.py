@@ -6,7 +6,7 @@ prints them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -69,11 +69,26 @@ CONNECTION_COLUMNS = (
 )
 
 
-def selected(services: Iterable[ServiceView], namespace: str, name: str) -> Iterator[ServiceView]:
-    """Yield the Services of a namespace (empty: of all) and, where `name` is not empty, of that name."""
+def selected(
+    services: Iterable[ServiceView],
+    namespace: str,
+    name: str,
+    matches: Callable[[dict[str, str]], bool] = lambda labels: True,
+) -> Iterator[ServiceView]:
+    """Yield the Services of a namespace (empty: of all), of a name where that is not empty, whose labels match."""
     for one in services:
-        if namespace in ("", one.namespace) and name in ("", one.name):
+        if namespace in ("", one.namespace) and name in ("", one.name) and matches(one.labels):
             yield one
+
+
+def of_services(
+    connections: Iterable[ConnectionView], services: Iterable[ServiceView]
+) -> Iterator[ConnectionView]:
+    """Yield the connections of these Services."""
+    names = {(one.namespace, one.name) for one in services}
+    for connection in connections:
+        if (connection.namespace, connection.service) in names:
+            yield connection
 
 
 def service_rows(services: Iterable[ServiceView]) -> Iterator[Row]:

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import structs
 
 from userproxy.core.networks import LOOPBACK, contains, of_family
-from userproxy.model import Address, Family, Host, NoEndpoints, Scope, ServicePort, family_of
+from userproxy.model import CLUSTER_IP_ONLY, Address, Family, Host, NoEndpoints, Scope, ServicePort, family_of
 
 
 class Verdict(enum.Enum):
@@ -52,6 +52,9 @@ def routes(
     """
     exposure = port.exposure
     none = Verdict(no_endpoints.value)
+    if exposure is CLUSTER_IP_ONLY:
+        # Nearly all Service ports: no policy, nothing to find out, and one value for all of them.
+        return _PLAIN[Verdict.CARRY if cluster else none]
     if not cluster:
         # The local set is part of the cluster set wherever that has any endpoint, so there is nothing at all.
         internal, external = Route(Scope.INTERNAL, none), Route(Scope.EXTERNAL, none)
@@ -65,6 +68,9 @@ def routes(
         route = structs.replace(external, scope=Scope.LOAD_BALANCER)
         found.append(_with_source_ranges(route, port, host))
     return tuple(found)
+
+
+_PLAIN = {verdict: (Route(Scope.INTERNAL, verdict),) for verdict in Verdict}
 
 
 def needs_local_set(port: ServicePort) -> bool:

@@ -125,6 +125,7 @@ class ServiceView(msgspec.Struct, frozen=True):
     name: str
     ports: tuple[ServicePortView, ...]
     warnings: tuple[str, ...]
+    labels: dict[str, str] = {}
 
 
 class ConnectionTotals(msgspec.Struct, frozen=True):
@@ -198,7 +199,7 @@ def service_views(
             _port_view(port, running, counters, bound, waiting.get(port.key))
             for port in table.service_ports(name)
         )
-        yield ServiceView(name.namespace, name.name, ports, table.warnings(name))
+        yield ServiceView(name.namespace, name.name, ports, table.warnings(name), table.labels(name))
 
 
 def _port_view(

@@ -142,6 +142,11 @@ class ServiceTable:
         settings = self._settings.get(name)
         return settings.warnings if settings else ()
 
+    def labels(self, name: ServiceName) -> dict[str, str]:
+        """Return the labels of one Service."""
+        service = self._services.get(name)
+        return dict(service.labels) if service else {}
+
     def _read(self, service: Service) -> ServiceSettings:
         return read_annotations(service, self._defaults, transparent_allowed=self._transparent_allowed)
 

@@ -68,7 +68,7 @@ class Listener:
 
     def follow_route(self) -> None:
         """Take the ring that the route of this listener's scope names."""
-        route = self.port.routes.get(self.spec.scope)
+        route = self.port.route(self.spec.scope)
         local = route is not None and route.local
         self.balancer = self.port.local if local else self.port.balancer
         self.everywhere = route.everywhere if route is not None and local else ()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from userproxy.core.affinity import AffinityRecords
@@ -17,10 +18,14 @@ from userproxy.core.counters import PortCounters
 from userproxy.core.plan import Serving
 from userproxy.core.policy import Route
 from userproxy.dataplane.dialing import ShortCut
-from userproxy.model import Address, PortKey
+from userproxy.model import Address, PortKey, Scope
 
 if TYPE_CHECKING:
     from userproxy.dataplane.acceptor import Listener
+
+
+_NONE: frozenset[Address] = frozenset()
+"""One for all: an empty frozenset costs 216 bytes."""
 
 
 class Port:
@@ -56,7 +61,7 @@ class Port:
         """over those of this node"""
         self.outcomes: Balancing | None = None
         """who is to be told how dials end and how long connections last; None: nobody"""
-        self.routes: dict[str, Route] = {}
+        self.routes: tuple[Route, ...] = ()
         self.drain_seconds = -1.0
         """how long connections to an endpoint that left may go on; negative: for ever"""
         self.limit = 0
@@ -72,7 +77,7 @@ class Port:
         self.listeners: list[Listener] = []
         self.parked: list[Listener] = []
         """listeners that rest until a connection of this port ends"""
-        self.lasting: frozenset[Address] = frozenset()
+        self.lasting = _NONE
         """endpoints that keep the UDP flows they have"""
         self.generation = 0
         """how often the endpoints were replaced"""
@@ -86,17 +91,27 @@ class Port:
         changed = balancing.update(serving.cluster, serving.local, options, start, in_use)
         self.balancer, self.local = balancing.cluster, balancing.local
         self.outcomes = balancing if balancing.wants_outcomes else None
-        routes = {route.scope.value: route for route in serving.routes}
-        if routes != self.routes:
-            self.routes = routes
+        if serving.routes != self.routes:
+            self.routes = _shared(serving.routes)
             changed = True
-        self.lasting = frozenset((*serving.cluster, *serving.local, *serving.lasting))
+        if self.key.name.protocol == "UDP":
+            self.lasting = frozenset((*serving.cluster, *serving.local, *serving.lasting))
         self.generation += 1
         self.drain_seconds = options.drain_seconds
         self.limit = options.max_connections
         self.proxy_protocol = options.proxy_protocol
         return changed
 
+    def route(self, scope: Scope) -> Route | None:
+        """Return what listeners of `scope` do, None before it is known."""
+        return next((route for route in self.routes if route.scope == scope), None)
+
     def full(self) -> bool:
         """Whether no further connection may be taken."""
         return self.limit > 0 and self.counters.active >= self.limit
+
+
+@lru_cache(maxsize=1024)
+def _shared(routes: tuple[Route, ...]) -> tuple[Route, ...]:
+    """Return equal routes that others hold already: nearly all Service ports have the same."""
+    return routes

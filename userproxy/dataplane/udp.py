@@ -148,7 +148,7 @@ class DatagramListener:
     def _balancer(self, client: ClientAddress) -> Balancer:
         """Return the ring that a client takes by the route of this listener's scope."""
         port = self.port
-        route = port.routes.get(self.spec.scope)
+        route = port.route(self.spec.scope)
         if route is None or not route.local or contains(route.everywhere, client[0]):
             return port.balancer
         return port.local

@@ -18,6 +18,7 @@ from msgspec import structs
 from userproxy.core.affinity import AffinityRecords
 from userproxy.core.plan import Serving
 from userproxy.dataplane.acceptor import Acceptor
+from userproxy.dataplane.compact import compact_serving, compact_spec
 from userproxy.dataplane.inspection import inspect
 from userproxy.dataplane.limits import descriptor_limit, with_flow_limit
 from userproxy.dataplane.privileges import CAP_NET_RAW, drop_privileges
@@ -106,12 +107,13 @@ class Worker:
             raise RuntimeError("the first message must be Setup")
         if isinstance(message, Serve):
             for serving in message.servings:
-                acceptor.serve([self._share(serving)], self._start)
+                acceptor.serve([compact_serving(self._share(serving))], self._start)
         elif isinstance(message, Listen):
             for spec, descriptor in zip(
                 message.specs, self._wire.take_descriptors(len(message.specs)), strict=True
             ):
-                acceptor.listen(spec, socket.socket(fileno=descriptor))
+                known = compact_spec(spec, acceptor.ports[spec.key].key)
+                acceptor.listen(known, socket.socket(fileno=descriptor))
         elif isinstance(message, Unlisten):
             for spec in message.specs:
                 sock = acceptor.unlisten(spec)

@@ -15,13 +15,11 @@ from pathlib import Path
 from userproxy.kube.access import Access
 from userproxy.kube.client import ApiClient
 from userproxy.kube.credentials import SERVICE_ACCOUNT, Credentials
-from userproxy.kube.decode import decode_node, decode_service, decode_slice
+from userproxy.kube.decode import PROXY_NAME_LABEL, decode_node, decode_service, decode_slice
 from userproxy.kube.events import EventRecorder
 from userproxy.kube.reflector import Reflector, Resource
 from userproxy.kube.timing import WatchTiming
 from userproxy.model import Changes, WatchState
-
-PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
 
 
 class Cluster:

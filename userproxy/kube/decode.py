@@ -29,6 +29,7 @@ from userproxy.model import (
     SlicePort,
 )
 
+PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
 AUTOSCALER_TAINT = "ToBeDeletedByClusterAutoscaler"
 MOST_WARNINGS = 5
 
@@ -61,7 +62,8 @@ def decode_service(data: bytes | msgspec.Raw, proxy_name: str = "") -> Decoded:
     key = _key("Service", item.metadata)
     version = item.metadata.version
     spec = item.spec
-    asked_for = item.metadata.labels.proxy_name if item.metadata.labels else None
+    labels = item.metadata.labels or {}
+    asked_for = labels.get(PROXY_NAME_LABEL)
     if asked_for != (proxy_name or None):
         return Decoded(key, version, None)
     if spec.cluster_ip in (None, "", "None") or spec.type == "ExternalName":
@@ -74,6 +76,7 @@ def decode_service(data: bytes | msgspec.Raw, proxy_name: str = "") -> Decoded:
         tuple(_service_ports(spec, f"Service {key}", warnings)),
         _own_annotations(item.metadata.annotations),
         affinity_seconds=affinity_seconds(spec),
+        labels=tuple(sorted((intern(label), intern(text)) for label, text in labels.items())),
         **reach_of(item, f"Service {key}", warnings),
     )
     return Decoded(key, version, value, _bounded(warnings, f"Service {key}"))

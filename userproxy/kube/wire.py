@@ -33,16 +33,10 @@ class NamedObject(msgspec.Struct, frozen=True, gc=False):
     metadata: ObjectName = ObjectName()
 
 
-class ServiceLabels(msgspec.Struct, frozen=True, gc=False):
-    """The one label of a Service that decides anything."""
-
-    proxy_name: str | None = msgspec.field(name="service.kubernetes.io/service-proxy-name", default=None)
-
-
 class ServiceMetadata(ObjectName, frozen=True, gc=False):
     """Metadata of a Service."""
 
-    labels: ServiceLabels | None = None
+    labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
 
 
