@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from userproxy.admin.metric_table import METRICS
-from userproxy.cli import cli
+from userproxy.cli import CONTEXT, cli
 from userproxy.cli.options import STANDALONE_DEFAULTS
 from userproxy.config import Config
 from userproxy.configfile import kube_proxy_fields, own_fields
@@ -223,7 +223,7 @@ def usage_of(command: click.Command) -> str:
     words = ["userproxy", command.name or ""]
     for parameter in command.params:
         if isinstance(parameter, click.Argument):
-            words.append(parameter.make_metavar(click.Context(command)))
+            words.append(parameter.make_metavar(click.Context(command, **CONTEXT)))
         elif isinstance(parameter, click.Option) and parameter.name not in settings and not parameter.hidden:
             words.append(f"[{'/'.join(parameter.opts)}{_value(parameter)}]")
     # A bar would end the cell of the table.

@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.conftest import Demo
 from tests.netns import needs_netns
-from userproxy.cli import cli
+from userproxy.cli import CONTEXT, cli
 
 pytestmark = [pytest.mark.netns, needs_netns]
 
@@ -48,7 +48,8 @@ def test_an_example_works(
     monkeypatch.chdir(tmp_path)
     words = shlex.split(re.sub(r"\s+#.*", "", example))[1:]
     if name in FOR_EVER | CHANGES or FOLLOWING & set(words):
-        with cli.commands[name].make_context(name, words[1:]) as context:
+        parent = click.Context(cli, **CONTEXT)
+        with cli.commands[name].make_context(name, words[1:], parent) as context:
             assert isinstance(context, click.Context)
         return
     redirected = words.index(">") if ">" in words else len(words)

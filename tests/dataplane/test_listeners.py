@@ -11,8 +11,9 @@ import pytest
 from tests.build import key
 from tests.dataplane.rig import client_socket, closed_port, endpoint, named, receive, rig, serving
 from userproxy.core.policy import Verdict
+from userproxy.dataplane import listeners as module
 from userproxy.dataplane.listeners import Listeners
-from userproxy.dataplane.sockets import SocketSettings
+from userproxy.dataplane.sockets import SocketSettings, bound_socket
 from userproxy.errors import ListenError
 from userproxy.model import ListenerSpec
 
@@ -77,6 +78,28 @@ def test_errors_name_the_service_port_and_say_what_to_do() -> None:
         ):
             listeners.open(spec)
     assert listeners.sockets == {}
+
+
+def test_a_port_that_another_process_listens_on_first_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two may bind one port as long as neither listens (SO_REUSEADDR); the second listen() is what fails."""
+    rivals: list[socket.socket] = []
+
+    def overtaken(address: str, port: int, settings: SocketSettings) -> socket.socket:
+        made = bound_socket(address, port, settings)
+        if not rivals:
+            rivals.append(bound_socket(address, port, settings))
+            rivals[0].listen()
+        return made
+
+    monkeypatch.setattr(module, "bound_socket", overtaken)
+    listeners = Listeners(SocketSettings())
+    listeners.admit([serving([("127.0.0.1", 1)])])
+    try:
+        _, port = listeners.open(ListenerSpec(key("web"), "127.0.0.1", 0, captured_only=True))
+        assert port != rivals[0].getsockname()[1]
+    finally:
+        listeners.close_all()
+        rivals[0].close()
 
 
 def test_listeners_without_a_fixed_port_get_different_ones() -> None:

@@ -85,7 +85,7 @@ def get(
     Examples:
       userproxy get services
       userproxy get endpoints my-service -o wide
-      userproxy get services -A -l 'app in (shop, web)'
+      userproxy get services -A -l tier!=test
       userproxy get connections -A -o json
     """
     agent = AgentClient(build_config(values).agent)

@@ -176,16 +176,17 @@ class Listeners:
         return group.address
 
     def _open_socket(self, spec: ListenerSpec) -> Address:
-        sock = self._bind(spec, lambda port: bound_socket(spec.address, port, self._settings))
-        try:
-            _show(sock, spec.key.family, None, self.route(spec))
-        except OSError as error:
-            sock.close()
-            raise listen_error(f"Service port {spec.key}", spec.address, spec.port, error) from error
-        except ValueError:
-            sock.close()
-            raise
-        self.sockets[spec] = sock
+        def opened(port: int) -> socket.socket:
+            sock = bound_socket(spec.address, port, self._settings)
+            try:
+                # Another process may have bound the same port and not listened yet: then this is what fails (ip(7)).
+                _show(sock, spec.key.family, None, self.route(spec))
+            except BaseException:
+                sock.close()
+                raise
+            return sock
+
+        sock = self.sockets[spec] = self._bind(spec, opened)
         host, port = sock.getsockname()[:2]
         return host, port
 
