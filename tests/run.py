@@ -1,7 +1,7 @@
 """The tests in one command: python3 tests/run.py [OPTIONS of pytest].
 
-Makes the virtual environment and installs the Debian packages that the tests use, as far as it may. Runs one process more than
-there are cores, since many tests wait; `-n 0` runs all in one.
+Makes the virtual environment and installs the Debian packages that the tests use, as far as it may. Runs as many processes as
+there are cores; `-n 0` runs all in one.
 """
 
 import os
@@ -31,5 +31,5 @@ if __name__ == "__main__":
     ensure_extracted("promtool", "prometheus", "tests")
     os.chdir(ROOT)
     os.environ["PATH"] += ":/usr/sbin:/sbin"
-    processes = ["-n", str(len(os.sched_getaffinity(0)) + 1), "--dist", "loadfile", "--no-loadscope-reorder"]
+    processes = ["-n", str(len(os.sched_getaffinity(0))), "--dist", "loadfile", "--no-loadscope-reorder"]
     os.execv(python, [str(python), "-m", "pytest", *processes, *sys.argv[1:]])

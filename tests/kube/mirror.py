@@ -68,7 +68,7 @@ def held_by(server: FaultyServer) -> dict[str, Objects]:
     }
 
 
-async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
     """Wait until `condition` holds; fail after `seconds`."""
     ends = asyncio.get_running_loop().time() + seconds
     while not condition():
