@@ -16,7 +16,7 @@ from aiohttp import web
 from multidict import MultiMapping
 
 from userproxy.admin.observers import Observers
-from userproxy.admin.server import NOSNIFF, text_response
+from userproxy.admin.server import begin_events, text_response
 from userproxy.core.event_filter import EventFilter, make_filter
 from userproxy.core.event_log import EventLog
 from userproxy.core.events import Event, LostEvent, encode_event
@@ -79,16 +79,7 @@ async def answer_events(
         return text_response(f"400 {error}\n", 400)
     if query.follow and not lengthen(request):
         return text_response("503 too many clients follow already; end one, or ask without follow\n", 503)
-    served = "text/event-stream" in request.headers.get("Accept", "")
-    response = web.StreamResponse(
-        headers={
-            "Content-Type": "text/event-stream" if served else "application/x-ndjson",
-            "Cache-Control": "no-store",
-            **NOSNIFF,
-        }
-    )
-    response.force_close()
-    await response.prepare(request)
+    response, served = await begin_events(request)
     if request.method != "HEAD":
         await _EventWriter(response, query, served).run(observers)
         await response.write_eof()

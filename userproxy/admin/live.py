@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 
 import userproxy
-from userproxy.admin.server import NOSNIFF, text_response
+from userproxy.admin.server import begin_events, text_response
 from userproxy.admin.sources import Sources
 from userproxy.admin.wallclock import WallClock
 from userproxy.core.counters import PortCounters
@@ -69,16 +69,7 @@ async def answer_live(
         return text_response(f"400 {error}\n", 400)
     if not lengthen(request):
         return text_response("503 too many clients follow already; close another page\n", 503)
-    served = "text/event-stream" in request.headers.get("Accept", "")
-    response = web.StreamResponse(
-        headers={
-            "Content-Type": "text/event-stream" if served else "application/x-ndjson",
-            "Cache-Control": "no-store",
-            **NOSNIFF,
-        }
-    )
-    response.force_close()
-    await response.prepare(request)
+    response, served = await begin_events(request)
     if request.method != "HEAD":
         await _LiveWriter(response, sources, clock, wanted, served).run()
     return response

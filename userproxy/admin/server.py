@@ -159,6 +159,21 @@ def text_response(text: str, status: int = 200, headers: Mapping[str, str] | Non
     return web.Response(text=text, status=status, headers={**NOSNIFF, **(headers or {})})
 
 
+async def begin_events(request: web.BaseRequest) -> tuple[web.StreamResponse, bool]:
+    """Begin an answer that is written event by event; returns it, and whether as server-sent events or as JSON lines."""
+    served = "text/event-stream" in request.headers.get("Accept", "")
+    response = web.StreamResponse(
+        headers={
+            "Content-Type": "text/event-stream" if served else "application/x-ndjson",
+            "Cache-Control": "no-store",
+            **NOSNIFF,
+        }
+    )
+    response.force_close()
+    await response.prepare(request)
+    return response, served
+
+
 def _listening_socket(bind: BindAddress, setting: str, *, ipv6_only: bool) -> socket.socket:
     try:
         family = socket.AF_INET6 if bind.family is Family.IPV6 else socket.AF_INET

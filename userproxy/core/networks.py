@@ -47,6 +47,11 @@ def canonical_network(text: str) -> str | None:
         return None
 
 
+def network_of(address: str) -> str:
+    """Return the network that holds just `address` (canonical text)."""
+    return f"{address}/{128 if family_of(address) is Family.IPV6 else 32}"
+
+
 def of_family(networks: Iterable[str], family: Family) -> tuple[str, ...]:
     """Return the networks of one family."""
     return tuple(network for network in networks if family_of(network) is family)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 
-from userproxy.core.networks import LOOPBACK, contains, of_family
+from userproxy.core.networks import LOOPBACK, contains, network_of, of_family
 from userproxy.errors import UsageError
 from userproxy.model import Family, Host, family_of
 
@@ -72,7 +72,6 @@ def port_range_warning(who: str, number: int, local_ports: tuple[int, int]) -> s
 def _networks(wanted: Sequence[str], host: Host, family: Family) -> tuple[str, ...]:
     if tuple(wanted) == (PRIMARY,):
         one = [address for address in host.node_addresses if family_of(address) is family][:1]
-        bits = 128 if family is Family.IPV6 else 32
-        return tuple(f"{address}/{bits}" for address in one if not ipaddress.ip_address(address).is_loopback)
+        return tuple(network_of(address) for address in one if not ipaddress.ip_address(address).is_loopback)
     networks = of_family(wanted, family)
     return () if any(network.endswith("/0") for network in networks) else networks

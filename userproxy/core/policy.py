@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 import msgspec
 from msgspec import structs
 
-from userproxy.core.networks import LOOPBACK, contains, of_family
+from userproxy.core.networks import LOOPBACK, contains, network_of, of_family
 from userproxy.model import CLUSTER_IP_ONLY, Address, Family, Host, NoEndpoints, Scope, ServicePort, family_of
 
 
@@ -99,13 +99,11 @@ def _external(
 
 def _host_networks(host: Host, port: ServicePort) -> Iterator[str]:
     family = port.key.family
-    six = family is Family.IPV6
-    yield "::1/128" if six else "127.0.0.0/8"
-    bits = 128 if six else 32
+    yield "::1/128" if family is Family.IPV6 else "127.0.0.0/8"
     # A frontend that is an address of the host's own, by a local route, is what the host takes as its source there.
     for address in (*host.addresses, *port.exposure.external_ips, *port.exposure.load_balancer_ips):
         if family_of(address) is family and address not in LOOPBACK.values():
-            yield f"{address}/{bits}"
+            yield network_of(address)
 
 
 def _with_source_ranges(route: Route, port: ServicePort, host: Host) -> Route:
@@ -117,6 +115,5 @@ def _with_source_ranges(route: Route, port: ServicePort, host: Host) -> Route:
     own = [address for address in host.node_addresses or host.addresses if family_of(address) is family]
     if any(contains(ranges, address) for address in own):
         # Row 1.7.5: the node itself reaches the address from the address.
-        bits = 128 if family is Family.IPV6 else 32
-        ranges = (*ranges, *(f"{address}/{bits}" for address in port.exposure.load_balancer_ips))
+        ranges = (*ranges, *map(network_of, port.exposure.load_balancer_ips))
     return structs.replace(route, allowed=(*route.allowed, ranges))
