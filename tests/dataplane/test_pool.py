@@ -64,6 +64,7 @@ async def running(*endpoints: Address, workers: int = 2, **settings: object) -> 
         async with asyncio.TaskGroup() as group:
             task = group.create_task(pool.run(), name="pool")
             opened = await pool.open([SPEC], [serving(endpoints)])
+            await pool.close([], [])
             yield Running(pool, opened.addresses[SPEC])
             task.cancel()
     finally:
@@ -271,6 +272,29 @@ async def test_more_listeners_than_fit_one_message_reach_every_worker() -> None:
         for spec in (specs[0], specs[199], specs[200], specs[449]):
             proxy.address = opened.addresses[spec]
             assert await proxy.ask() == b"ok"
+
+
+async def test_listeners_that_wait_for_a_busy_worker_take_no_further_descriptors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool_module, "CONFIRM_SECONDS", 0.05)
+    async with endpoint(answering(b"ok")) as address, running(workers=1) as proxy:
+        specs = [ListenerSpec(key(f"s{n}"), "127.0.0.1", 0, captured_only=False) for n in range(600)]
+        # So long that the wire is full before the first listener comes.
+        servings = [serving_of(spec.key, (address,) * 100, Verdict.CARRY) for spec in specs]
+        os.kill(proxy.pids()[0], signal.SIGSTOP)
+        before = len(os.listdir("/proc/self/fd"))
+        opened = await proxy.pool.open(specs, servings)
+        assert len(os.listdir("/proc/self/fd")) - before == len(specs)
+        await proxy.pool.close(specs[-1:], [specs[-1].key])
+        os.kill(proxy.pids()[0], signal.SIGCONT)
+        for spec in (specs[0], specs[-2]):
+            proxy.address = opened.addresses[spec]
+            assert await proxy.ask() == b"ok"
+        proxy.address = opened.addresses[specs[-1]]
+        with pytest.raises(ConnectionRefusedError):
+            await proxy.connect()
+        assert proxy.pool.replaced == 0
 
 
 async def test_drain_waits_for_the_workers_connections() -> None:
