@@ -233,6 +233,9 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
 class FrontendKind(enum.Enum):
     """Which of a Service's addresses a frontend is."""
 
+    # Members are singletons. Enum's own is a function in Python, called whenever a value that has one is looked up.
+    __hash__ = object.__hash__
+
     CLUSTER_IP = "ClusterIP"
     LOOPBACK = "Loopback"
     EXTERNAL_IP = "ExternalIP"

@@ -309,4 +309,4 @@ class _Draft:
 
 
 def _addresses(endpoints: Iterable[Endpoint]) -> tuple[Address, ...]:
-    return tuple(endpoint.socket_address for endpoint in endpoints)
+    return tuple([(endpoint.address, endpoint.port) for endpoint in endpoints])

@@ -20,6 +20,9 @@ from userproxy.model import CLUSTER_IP_ONLY, Address, Family, Host, NoEndpoints,
 class Verdict(enum.Enum):
     """What happens to a connection attempt at a Service port."""
 
+    # As in model.FrontendKind.
+    __hash__ = object.__hash__
+
     CARRY = "carry"
     DROP = "drop"
     REJECT = "reject"
@@ -51,10 +54,10 @@ def routes(
     `pod_networks`: where Pods have their addresses (--cluster-cidr); `cluster` and `local`: the endpoints usable.
     """
     exposure = port.exposure
-    none = Verdict(no_endpoints.value)
     if exposure is CLUSTER_IP_ONLY:
         # Nearly all Service ports: no policy, nothing to find out, and one value for all of them.
-        return _PLAIN[Verdict.CARRY if cluster else none]
+        return _PLAIN[Verdict.CARRY if cluster else Verdict(no_endpoints.value)]
+    none = Verdict(no_endpoints.value)
     if not cluster:
         # The local set is part of the cluster set wherever that has any endpoint, so there is nothing at all.
         internal, external = Route(Scope.INTERNAL, none), Route(Scope.EXTERNAL, none)

@@ -176,7 +176,7 @@ class Listeners:
         return group.address
 
     def _open_socket(self, spec: ListenerSpec) -> Address:
-        def opened(port: int) -> socket.socket:
+        def opened(port: int) -> tuple[socket.socket, int]:
             sock = bound_socket(spec.address, port, self._settings)
             try:
                 # Another process may have bound the same port and not listened yet: then this is what fails (ip(7)).
@@ -184,11 +184,10 @@ class Listeners:
             except BaseException:
                 sock.close()
                 raise
-            return sock
+            return sock, port
 
-        sock = self.sockets[spec] = self._bind(spec, opened)
-        host, port = sock.getsockname()[:2]
-        return host, port
+        self.sockets[spec], port = self._bind(spec, opened)
+        return spec.address, port
 
     def _bind(self, spec: ListenerSpec, bind: Callable[[int], T]) -> T:
         what = f"Service port {spec.key}"

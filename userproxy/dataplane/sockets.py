@@ -49,9 +49,8 @@ def bound_socket(address: str, port: int, settings: SocketSettings) -> socket.so
     Raises OSError as bind() does. The socket does not listen yet.
     """
     family = address_family(address)
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
-        sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # The address may come only with the local route or the proxy address that capture installs after us (ip(7)).
         if family is socket.AF_INET6:

@@ -49,6 +49,10 @@ REPORT_SECONDS = 0.25
 REPORT_PORTS = 500
 """Service ports in one report, so that a report never holds up a connection; the others come with the next ones."""
 
+MANY_SERVINGS = 100
+"""So many Service ports in one message are those of a start: the garbage collector would look at them again and again, find
+nothing, and take a fifth of the time."""
+
 
 class Worker:
     """One acceptor driven by the wire. Its own reactor target: messages are events like any other."""
@@ -106,6 +110,8 @@ class Worker:
         if acceptor is None:
             raise RuntimeError("the first message must be Setup")
         if isinstance(message, Serve):
+            if len(message.servings) >= MANY_SERVINGS:
+                gc.disable()
             for serving in message.servings:
                 acceptor.serve([compact_serving(self._share(serving))], self._start)
         elif isinstance(message, Listen):
@@ -164,6 +170,10 @@ class Worker:
     def _report(self) -> None:
         self._reports.add(self)
         acceptor = self._acceptor
+        if not gc.isenabled():
+            if acceptor is not None and not acceptor.connections:
+                gc.freeze()
+            gc.enable()
         # While the control process does not read, nothing is added to what waits for it: the next report says all.
         if acceptor is None or self._wire.waiting:
             return

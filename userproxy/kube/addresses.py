@@ -5,7 +5,7 @@ Owns the check of every address that comes from outside. Knows no field names.
 
 from __future__ import annotations
 
-import socket
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 import msgspec
 
@@ -21,14 +21,14 @@ def usable_address(text: str, family: Family) -> str | None:
     try:
         if family is Family.IPV4:
             # inet_pton accepts the canonical form only, so the text can stay as it is.
-            first = socket.inet_pton(socket.AF_INET, text)[0]
+            first = inet_pton(AF_INET, text)[0]
             return text if 0 < first < 224 else None
-        packed = socket.inet_pton(socket.AF_INET6, text)
+        packed = inet_pton(AF_INET6, text)
     except (OSError, ValueError):
         return None
     if packed[0] == 0xFF or packed == bytes(16) or packed.startswith(b"\0" * 10 + b"\xff\xff"):
         return None
-    return socket.inet_ntop(socket.AF_INET6, packed)
+    return inet_ntop(AF_INET6, packed)
 
 
 def quoted(text: str) -> str:
