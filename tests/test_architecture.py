@@ -56,6 +56,10 @@ WITHOUT_TEST: dict[str, str] = {
     "userproxy/model.py": "values without decisions; every other test makes and compares them",
     "userproxy/core/plan_settings.py": "values without decisions; test_plan.py and test_listening.py vary each of them",
     "userproxy/errors.py": "names and exit codes; the command line's tests show both to the caller",
+    **dict.fromkeys(
+        (f"userproxy/config/{group}.py" for group in ("cluster", "traffic", "admin", "standalone")),
+        "documented values; tests/config/test_checks.py gives them wrong ones, tests/configfile and tests/cli read them",
+    ),
     "userproxy/edges.py": "contracts without code; mypy holds the edges against them, tests/test_reconcile.py uses them",
     "userproxy/__main__.py": "one call of the command line, which the command line's tests make as a process",
     "userproxy/app.py": "signals and exit codes; tests/e2e runs it as a process",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -31,10 +32,12 @@ def setting(
     metavar: str = "",
     seconds: bool = False,
     live: bool = False,
+    check: Callable[[T, str], None] | None = None,
 ) -> T:
     """Return a dataclass field that carries what flags and documentation need.
 
-    `live`: a change in the configuration file takes effect without a restart (`agent` applies it).
+    `live`: a change in the configuration file takes effect without a restart (`agent` applies it). `check` is given a value
+    and the flag, and raises UsageError for a value that cannot be.
     """
     metadata = {
         "text": text,
@@ -43,6 +46,7 @@ def setting(
         "metavar": metavar,
         "seconds": seconds,
         "live": live,
+        "check": check,
     }
     field: T = dataclasses.field(default=default, metadata=metadata)
     return field

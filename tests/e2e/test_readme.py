@@ -66,7 +66,7 @@ def test_the_readme_has_two_commands() -> None:
 def test_the_second_command_runs_the_tests(checkout: Path) -> None:
     """With a part of the tests: this one is among them."""
     done = subprocess.run(
-        [BASE_PYTHON, "tests/run.py", "-q", "tests/core", "tests/test_config.py"],
+        [BASE_PYTHON, "tests/run.py", "-q", "tests/core", "tests/config"],
         cwd=checkout,
         env=environment(),
         capture_output=True,

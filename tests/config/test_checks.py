@@ -33,7 +33,12 @@ def test_defaults_are_valid() -> None:
         ({"tcp_keepalive": -1}, "--tcp-keepalive"),
         ({"udp_timeout": 0}, "--udp-timeout: must be more than 0"),
         ({"udp_stream_timeout": 0}, "--udp-stream-timeout: must be more than 0"),
-        ({"udp_max_flows": -1}, "--udp-max-flows"),
+        ({"udp_max_flows": -1}, "--udp-max-flows: -1 is less than 0; 0 means what fits"),
+        ({"eject": 1_000_000}, "--eject: 1000000 is not between 0 and 999999; give a number of failed dials"),
+        ({"observe_events": 100_001}, "--observe-events: 100001 is not between 0 and 100000"),
+        ({"affinity_clients": 0}, "--affinity-clients: 0 is less than 1"),
+        ({"cluster_cidr": "10.0.0.0/8, x"}, "--cluster-cidr: 'x' does not appear to be"),
+        ({"nodeport_addresses": "primary, 10.0.0.0/8"}, "--nodeport-addresses: primary stands alone"),
     ],
 )
 def test_wrong_values_are_told_in_one_line(values: dict[str, object], says: str) -> None:
