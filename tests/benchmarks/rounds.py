@@ -23,7 +23,9 @@ from tests.benchmarks.report import Run, markdown, to_json
 from tests.benchmarks.target_configs import SINK_ENDPOINTS, STREAM_MODULE, WEB_ENDPOINTS
 from tests.benchmarks.targets import (
     DIRECT,
+    FLOOR,
     HAPROXY,
+    PYTHON_FLOOR,
     USERPROXY,
     Endpoints,
     FloorTarget,
@@ -103,11 +105,12 @@ def _targets(folder: Path, workers: str, others: Sequence[Other]) -> list[Target
             file=sys.stderr,
         )
     if shutil.which("gcc"):
-        targets.append(FloorTarget(folder, 4))
+        targets.append(FloorTarget(FLOOR, folder, 4))
     else:
         print("floor is left out: gcc is not installed (gcc libc6-dev)", file=sys.stderr)
-    targets.append(PlaneTarget(USERPROXY, 5, ROOT, workers))
-    for number, other in enumerate(others, 6):
+    targets.append(FloorTarget(PYTHON_FLOOR, folder, 5))
+    targets.append(PlaneTarget(USERPROXY, 6, ROOT, workers))
+    for number, other in enumerate(others, 7):
         targets.append(PlaneTarget(other.name, number, Path(other.root).resolve(), workers, other.python))
     return targets
 

@@ -31,8 +31,10 @@ from tests.benchmarks.target_configs import (
 )
 
 START_SECONDS = 10.0
-DIRECT, HAPROXY, NGINX, FLOOR, USERPROXY = "direct", "haproxy", "nginx-stream", "floor", "userproxy"
+DIRECT, HAPROXY, NGINX, USERPROXY = "direct", "haproxy", "nginx-stream", "userproxy"
+FLOOR, PYTHON_FLOOR = "floor", "floor-python"
 FLOOR_SOURCE = Path(__file__).with_name("floor.c")
+PYTHON_FLOOR_SOURCE = Path(__file__).with_name("floor.py")
 PLANE_PROCESS = Path(__file__).with_name("plane_process.py")
 
 
@@ -131,18 +133,23 @@ class NginxStreamTarget(Target):
 
 
 class FloorTarget(Target):
-    """A relay in C that makes the system calls of userproxy's data plane and does nothing else (floor.c)."""
+    """A relay with the system calls of userproxy's data plane and nothing else, in C (floor.c) or Python (floor.py)."""
 
-    def __init__(self, folder: Path, number: int) -> None:
-        super().__init__(FLOOR, listening(number, WEB_PORT), listening(number, SINK_PORT))
+    def __init__(self, name: str, folder: Path, number: int) -> None:
+        super().__init__(name, listening(number, WEB_PORT), listening(number, SINK_PORT))
         self._program = folder / "floor"
 
     def _launch(self) -> Process:
-        if not self._program.exists():
-            subprocess.run(["gcc", "-O2", "-o", self._program, FLOOR_SOURCE], check=True)
         groups = (("web", WEB_ENDPOINTS), ("sink", SINK_ENDPOINTS))
         arguments = [f"{_listed(self._addresses[name])}={_listed(endpoints)}" for name, endpoints in groups]
-        return Process([str(self._program), *arguments])
+        return Process([*self._command(), *arguments])
+
+    def _command(self) -> list[str]:
+        if self.name == PYTHON_FLOOR:
+            return [sys.executable, "-P", str(PYTHON_FLOOR_SOURCE)]
+        if not self._program.exists():
+            subprocess.run(["gcc", "-O2", "-o", self._program, FLOOR_SOURCE], check=True)
+        return [str(self._program)]
 
 
 class PlaneTarget(Target):
