@@ -19,7 +19,10 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 MODULES = (
     "userproxy/core/balancer.py",
     "userproxy/dataplane/acceptor.py",
+    "userproxy/dataplane/attempt.py",
     "userproxy/dataplane/connection.py",
+    "userproxy/dataplane/dialing.py",
+    "userproxy/dataplane/open_connections.py",
     "userproxy/dataplane/reactor.py",
     "userproxy/dataplane/relay.py",
     "userproxy/dataplane/service_port.py",

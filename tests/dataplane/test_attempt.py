@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import socket
 
@@ -12,7 +11,7 @@ from tests.build import key
 from tests.dataplane.rig import closed_port, echo, endpoint, receive, rig, send, silent_endpoint, until
 from userproxy.core.affinity import AffinityRecords
 from userproxy.core.counters import PortCounters
-from userproxy.dataplane.dialing import LONGEST_REST, ShortCut, attempt, count_failure, open_socket
+from userproxy.dataplane.attempt import LONGEST_REST, ShortCut, attempt, count_failure
 from userproxy.dataplane.relay import CHUNK
 from userproxy.dataplane.service_port import Port
 from userproxy.model import Address
@@ -24,8 +23,12 @@ def port() -> Port:
 
 
 def tried(port: Port, endpoint: Address, early: bytes) -> tuple[int, int]:
-    with contextlib.closing(open_socket(endpoint)) as sock:
-        return attempt(sock, port, endpoint, early, "")
+    """Return errno and bytes sent of one attempt; the socket is there exactly when the attempt has not failed."""
+    sock, code, sent = attempt(port, endpoint, early, "")
+    assert (sock is not None) is (code in (0, errno.EINPROGRESS))
+    if sock is not None:
+        sock.close()
+    return code, sent
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
@@ -34,8 +37,9 @@ def test_an_endpoint_on_this_node_gets_early_bytes_at_once(port: Port, host: str
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, 0), family=family) as server:
         address = server.getsockname()[:2]
-        sock = open_socket(address)
-        assert attempt(sock, port, address, bytes(size), "") == (0, size)
+        sock, code, sent = attempt(port, address, bytes(size), "")
+        assert sock is not None
+        assert (code, sent) == (0, size)
         assert (sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1) is (size == 5000)
         accepted, _ = server.accept()
         with accepted:

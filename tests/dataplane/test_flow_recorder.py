@@ -28,7 +28,7 @@ from tests.dataplane.udp_rig import UdpEndpoint, answer_to, client, udp_rig
 from userproxy.core.flows import Flow, Outcome
 from userproxy.core.networks import DROP_ALL
 from userproxy.core.policy import Verdict
-from userproxy.dataplane import settling
+from userproxy.dataplane import open_connections
 from userproxy.dataplane.flow_recorder import CLIENT_GONE, NO_ANSWER
 from userproxy.dataplane.plane import PlaneSettings
 from userproxy.dataplane.pool import WorkerPool
@@ -139,8 +139,8 @@ async def test_a_client_that_does_not_wait(silent_address: Address) -> None:
 
 
 async def test_long_connections_are_shown_open_to_whoever_follows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settling, "SETTLED", 0.05)
-    monkeypatch.setattr(settling, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(open_connections, "SETTLED", 0.05)
+    monkeypatch.setattr(open_connections, "LOOK_SECONDS", 0.05)
     async with endpoint(echo) as address, rig(address, flow_records=10) as proxy:
         with await proxy.connect() as unseen:
             await send(unseen, b"before")
@@ -157,6 +157,24 @@ async def test_long_connections_are_shown_open_to_whoever_follows(monkeypatch: p
                 [flow] = follower.flows
                 assert (flow.outcome, flow.client) == (Outcome.OPENED, client.getsockname())
                 assert (flow.received, flow.endpoint) == (5, address)
+
+
+async def test_a_connection_that_is_long_before_it_reaches_an_endpoint_is_shown_once(
+    monkeypatch: pytest.MonkeyPatch, silent_address: Address
+) -> None:
+    monkeypatch.setattr(open_connections, "SETTLED", 0.02)
+    monkeypatch.setattr(open_connections, "LOOK_SECONDS", 0.02)
+    async with endpoint(echo) as address, rig(silent_address, address, flow_records=10) as proxy:
+        follower = Follower()
+        await proxy.plane.follow(follower)
+        with await proxy.connect() as client:
+            await send(client, b"hello")
+            await until(lambda: proxy.counters.bytes_sent == 5)
+            assert proxy.counters.dial_timeout == 1
+            await asyncio.sleep(0.2)
+            await proxy.plane.follow(follower)
+            [flow] = follower.flows
+    assert (flow.outcome, flow.endpoint, flow.failed) == (Outcome.OPENED, address, (silent_address,))
 
 
 async def test_nothing_is_kept_when_nothing_shall_be() -> None:

@@ -1,11 +1,11 @@
-"""Which connections are settled, and when."""
+"""Which connections are open, which of them are settled, and when."""
 
 from __future__ import annotations
 
 from typing import Any, cast
 
+from userproxy.dataplane.open_connections import LOOK_SECONDS, SETTLED, OpenConnections
 from userproxy.dataplane.reactor import Reactor
-from userproxy.dataplane.settling import LOOK_SECONDS, SETTLED, Settling
 
 
 class Young:
@@ -22,24 +22,29 @@ class Young:
 
 def test_those_that_live_are_settled_once_and_soon_after_their_second() -> None:
     reactor = Reactor()
-    settling = Settling(reactor)
+    connections = OpenConnections(reactor)
     reactor.now = begin = 100.0
     made: list[tuple[float, Young]] = []
     for number in range(40):
         now = begin + number / 10
         step(reactor, now)
         connection = Young(reactor)
-        settling.add(cast(Any, connection))
+        connections.add(cast(Any, connection))
+        assert connection in connections
         if number % 3:
             made.append((now, connection))
         else:
-            settling.young.pop(cast(Any, connection))
+            connections.remove(cast(Any, connection))
+            assert connection not in connections
     for number in range(40, 80):
         step(reactor, begin + number / 10)
     for since, connection in made:
         assert connection.settled_at is not None
         assert SETTLED <= connection.settled_at - since + 1e-6 < SETTLED + LOOK_SECONDS + 0.2
-    assert not settling.young
+    assert set(cast(Any, connections)) == {connection for _, connection in made}
+    for left, (_, connection) in enumerate(made, 1):
+        connections.remove(cast(Any, connection))
+        assert len(connections) == len(made) - left
     reactor.close()
 
 

@@ -6,8 +6,7 @@ Owns the counter fields and their addition. Knows nothing of Prometheus (`admin.
 from __future__ import annotations
 
 import enum
-
-import msgspec
+from dataclasses import dataclass, field
 
 DIAL_BUCKETS: tuple[float, ...] = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 """Upper bounds in seconds of the dial-time histogram; the last bucket of `dial_buckets` is everything above."""
@@ -28,7 +27,8 @@ class Loss(enum.IntEnum):
     OTHER = 6
 
 
-class PortCounters(msgspec.Struct):
+@dataclass(slots=True)
+class PortCounters:
     """Counters of one Service port on one family. All but `active` and `ejected` only grow.
 
     A flow of a UDP port counts as a connection: `accepted` when it begins, `carried` when it is first answered, `retries` when
@@ -63,21 +63,21 @@ class PortCounters(msgspec.Struct):
     """bytes from endpoints to clients"""
     dial_seconds: float = 0.0
     """sum of the times of successful dials"""
-    dial_buckets: list[int] = msgspec.field(default_factory=lambda: [0] * (len(DIAL_BUCKETS) + 1))
+    dial_buckets: list[int] = field(default_factory=lambda: [0] * (len(DIAL_BUCKETS) + 1))
     """successful dials by time, not cumulative"""
 
     datagrams_received: int = 0
     """datagrams from clients"""
     datagrams_sent: int = 0
     """datagrams from endpoints that were passed to clients"""
-    datagrams_lost: list[int] = msgspec.field(default_factory=lambda: [0] * len(Loss))
+    datagrams_lost: list[int] = field(default_factory=lambda: [0] * len(Loss))
     """datagrams that were not passed on, by `Loss`"""
     flows_evicted: int = 0
     """flows that ended before their time because a new one needed the room"""
 
     def add(self, other: PortCounters) -> None:
         """Add the counts of `other` (of another worker, say) to these."""
-        for name in self.__struct_fields__:
+        for name in self.__slots__:
             mine, theirs = getattr(self, name), getattr(other, name)
             if isinstance(mine, list):
                 setattr(self, name, [a + b for a, b in zip(mine, theirs, strict=True)])

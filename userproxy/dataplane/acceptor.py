@@ -10,6 +10,7 @@ import _socket
 import errno
 import itertools
 import logging
+import os
 import select
 import socket
 import time
@@ -21,12 +22,13 @@ from userproxy.core.balancer import Balancer
 from userproxy.core.counters import PortCounters
 from userproxy.core.networks import contains
 from userproxy.core.plan import Serving
-from userproxy.dataplane.connection import DIAL_DEADLINES, Connection
+from userproxy.dataplane.connection import Connection
+from userproxy.dataplane.dialing import DIAL_DEADLINES, expired
 from userproxy.dataplane.draining import Drains
 from userproxy.dataplane.flow_recorder import FlowRecorder
+from userproxy.dataplane.open_connections import OpenConnections
 from userproxy.dataplane.reactor import Countdown, Reactor
 from userproxy.dataplane.service_port import Port
-from userproxy.dataplane.settling import Settling
 from userproxy.dataplane.sockets import SocketSettings, original_destination, reset_on_close
 from userproxy.dataplane.transparent import client_source
 from userproxy.dataplane.udp import DatagramListener
@@ -99,9 +101,10 @@ class Listener:
         """Take the connections that wait, up to the batch and the connection limit."""
         acceptor = self.acceptor
         accept = self.sock._accept  # type: ignore[attr-defined]
-        connections, limit = acceptor.connections, acceptor.max_connections
-        for _ in range(ACCEPT_BATCH):
-            if len(connections) >= limit or self.port.full():
+        port = self.port
+        room = acceptor.max_connections - len(acceptor.connections)
+        for taken in range(ACCEPT_BATCH):
+            if (taken >= room and acceptor.full()) or (port.limit and port.full()):
                 acceptor.park(self)
                 return
             try:
@@ -110,7 +113,7 @@ class Listener:
                 return
             except OSError as error:
                 if error.errno in _NO_DESCRIPTORS:
-                    acceptor.out_of_descriptors(error)
+                    acceptor.out_of_descriptors(error.errno)
                     acceptor.park(self)
                 # Anything else means that this one connection died in the queue (accept(2), "Error handling").
                 return
@@ -141,7 +144,7 @@ class Acceptor:
         self.max_connections = max_connections
         self.ports: dict[PortKey, Port] = {}
         self.listeners: dict[ListenerSpec, Listener | DatagramListener] = {}
-        self.connections: set[Connection] = set()
+        self.connections = OpenConnections(reactor)
         self.flows = FlowRecorder(flow_records)
         self._affinity = affinity or AffinityRecords()
         self.udp_flows = UdpFlows(reactor, udp, self._mark, self.flows)
@@ -151,8 +154,7 @@ class Acceptor:
         self._changed: dict[Port, bool] = {}
         """Service ports to report; False: one that had no open connection when it was reported last"""
         self._idle: Callable[[], object] | None = None
-        self._dials = [reactor.countdown(s, Connection.dial_expired) for s in DIAL_DEADLINES]
-        self.settling = Settling(reactor)
+        self._dials = [reactor.countdown(s, expired) for s in DIAL_DEADLINES]
         self.lingering = reactor.deadlines(half_close_timeout, Connection.linger_expired)
         self._transparent = transparent
         self._resting = reactor.deadlines(PAUSE, self._rested)
@@ -257,8 +259,7 @@ class Acceptor:
     def ended(self, connection: Connection) -> None:
         """A connection is over."""
         connection.counters.active -= 1
-        self.connections.discard(connection)
-        self.settling.young.pop(connection, None)
+        self.connections.remove(connection)
         if connection.port.parked:
             self._admit(connection.port)
         if self._parked and not self.full():
@@ -288,10 +289,10 @@ class Acceptor:
         else:
             self._resting.add(listener)
 
-    def out_of_descriptors(self, error: OSError) -> None:
-        """Say that a descriptor could not be had; counted, and logged once in a while by whoever reads `paused`."""
+    def out_of_descriptors(self, code: int) -> None:
+        """A descriptor could not be had (an errno): counted, and logged once in a while by whoever reads `paused`."""
         self.paused += 1
-        log.debug("no descriptor for a connection: %s", error)
+        log.debug("no descriptor for a connection: %s", os.strerror(code))
 
     def dial_deadline(self, attempt: int) -> Countdown[Connection]:
         """Return the deadlines of dial attempt number `attempt`, from 0."""

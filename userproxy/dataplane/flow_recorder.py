@@ -113,7 +113,7 @@ def _record(connection: Connection, outcome: Outcome, now: float, weight: int) -
         connection.dial_started,
         client.moved if client is not None else 0,
         server.moved if server is not None else 0,
-        tuple(connection.tried) if connection.attempts else (),
+        connection.tried,
         connection.why or connection.failure if connection.attempts else connection.why,
         weight,
     )

@@ -1,11 +1,13 @@
-"""Connections that have reached an endpoint and may turn out to live long: after a second they get the options of long ones.
+"""The connections of one worker that are open, by age: after a second, those that still live get the options of long ones.
 
-Owns their order by age. Not a deadline for each connection: most do not live to see it, and a queue that holds on to the dead
-for a second spreads the living over memory that is in no cache.
+Owns which are open and when they are settled. Not a deadline for each connection: most do not live to see it, and a queue that
+holds on to the dead for a second spreads the living over memory that is in no cache.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from userproxy.dataplane.reactor import Reactor
@@ -19,29 +21,50 @@ LOOK_SECONDS = 0.25
 """Between two looks for connections of that age."""
 
 
-class Settling:
-    """The connections of one worker that are not settled."""
+class OpenConnections:
+    """The open connections of one worker; each is in one of two collections, for one write at its begin and one at its end."""
 
-    __slots__ = ("_looks", "_reactor", "young")
+    __slots__ = ("_looks", "_reactor", "_settled", "_young")
 
     def __init__(self, reactor: Reactor) -> None:
         self._reactor = reactor
-        self.young: dict[Connection, float] = {}
-        """when each reached its endpoint, in that order"""
-        self._looks = reactor.deadlines(LOOK_SECONDS, Settling._look)
+        self._young: dict[Connection, float] = {}
+        """when each was accepted, in that order"""
+        self._settled: set[Connection] = set()
+        self._looks = reactor.deadlines(LOOK_SECONDS, OpenConnections._look)
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._settled)
+
+    def __iter__(self) -> Iterator[Connection]:
+        return chain(self._settled, self._young)
+
+    def __contains__(self, connection: object) -> bool:
+        return connection in self._young or connection in self._settled
+
+    def looked_at(self, connection: Connection) -> bool:
+        """Whether the time to settle this open connection has come already: `settle` is called once."""
+        return connection in self._settled
 
     def add(self, connection: Connection) -> None:
-        """Take in a connection that has just reached its endpoint; whoever ends it takes it out of `young`."""
-        if not self.young:
+        """Take in a connection that was just accepted."""
+        young = self._young
+        if not young:
             self._looks.add(self)
-        self.young[connection] = self._reactor.now
+        young[connection] = self._reactor.now
+
+    def remove(self, connection: Connection) -> None:
+        """Forget a connection that is over."""
+        if self._young.pop(connection, None) is None:
+            self._settled.discard(connection)
 
     def _look(self) -> None:
         settled = self._reactor.now - SETTLED
-        # A copy, not the first of `young` again and again: a dict finds that by going over all that were deleted before it.
-        for connection, since in list(self.young.items()):
+        # A copy, not the first of `_young` again and again: a dict finds that by going over all that were deleted before it.
+        for connection, since in list(self._young.items()):
             if since > settled:
                 self._looks.add(self)
                 return
-            del self.young[connection]
-            connection.settle()
+            if self._young.pop(connection, None) is not None:
+                self._settled.add(connection)
+                connection.settle()

@@ -1,9 +1,9 @@
 """Moving the bytes of one connection: two legs, each read into a shared buffer and written to its peer.
 
-Owns half-close, backpressure, fairness and the end of a connection. Accepting and dialling are `dataplane.connection`'s
-work. System calls and the interpreter are the cost here (see the project's benchmark): a leg is registered once, on edges;
-small pieces go a short way; no read is tried that is known to find nothing, since its exception costs more than the call. Truth
-comes from recv() and send(), never from event bits, so a spurious event is harmless.
+Owns half-close, backpressure, fairness and the end of a connection. Accepting is `dataplane.acceptor`'s work, dialling that of
+`dataplane.dialing`. System calls and the interpreter are the cost here (see the project's benchmark): a leg is registered once,
+on edges; small pieces go a short way; no read is tried that is known to find nothing, since its exception costs more than the
+call. Truth comes from recv() and send(), never from event bits, so a spurious event is harmless.
 
 Rules kept (RFC 9293, tcp(7)): EOF is passed on after all bytes before it; a reset is passed on as a reset; while bytes wait
 for a slow peer their source is not read, which is the whole of backpressure.
@@ -58,11 +58,9 @@ class Leg:
         "peer",
         "queued",
         "quick",
-        "ready",
         "sock",
         "tail",
         "watched",
-        "written",
     )
 
     def __init__(self, connection: Connection, sock: _socket.socket, fd: int, is_client: bool) -> None:
@@ -79,16 +77,12 @@ class Leg:
         """what the kernel said is queued behind the data: EPOLLRDHUP (FIN) or EPOLLERR"""
         self.ended = False
         """EOF was read, or is known to follow what was read"""
-        self.written = True
-        """the peer still takes bytes (False after a failed send)"""
         self.queued = False
         """on the reactor's ready list"""
         self.quick = False
         """there is nothing to do but to move small pieces"""
         self.bulk = False
         """the last read filled CHUNK, so the shared buffer is used"""
-        self.ready = False
-        """an event came before an endpoint was connected"""
         self.watched = EDGE
         """epoll events asked for"""
 
@@ -132,7 +126,9 @@ class Leg:
     def begin(self, peer: Leg, sent: int) -> None:
         """Go on from the bytes in `tail` that were read before `peer` was connected; it has `sent` of them, -1: none."""
         if self.tail:
-            self._count(len(self.tail))
+            size = len(self.tail)
+            self.moved = size
+            self.connection.counters.bytes_received += size
             if sent < 0:
                 try:
                     sent = peer.sock.send(self.tail, _DONTWAIT)
@@ -148,7 +144,7 @@ class Leg:
                 return
         if self.ended:
             self._finish(peer)
-        elif self.ready:
+        elif self.connection.woken:
             self.pump()
 
     def pump(self) -> None:
@@ -157,7 +153,7 @@ class Leg:
         if self.tail or self.ended or self.queued or peer is None:
             return
         connection = self.connection
-        buffer = connection.buffer
+        buffer = connection.reactor.buffer
         budget = TURN_BYTES
         data: bytes | memoryview
         while True:
@@ -192,32 +188,40 @@ class Leg:
                 self.queued = True
                 connection.reactor.ready.append(self)
                 return
-        self.quick = not self.bulk and not connection.half and (connection.prompt or not self.is_client)
+        self.quick = not self.bulk and connection.lost is None and (connection.prompt or not self.is_client)
 
     def _move_piece(self, peer: Leg) -> None:
         """Do once what `pump` does, for a small piece on a connection where nothing special is going on."""
+        connection = self.connection
         try:
             data = self.sock.recv(CHUNK, _DONTWAIT)
         except BlockingIOError:
             return
         except OSError as error:
-            self.connection.reset(self._why(error))
+            connection.reset(self._why(error))
             return
         size = len(data)
         if not size:
             self.ended = True
             self._finish(peer)
             return
-        if self._send(peer, data, size) and size == CHUNK:
+        self.moved += size
+        if self.is_client:
+            connection.counters.bytes_received += size
+        else:
+            connection.counters.bytes_sent += size
+        try:
+            sent = peer.sock.send(data, _DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._lost(peer)
+            return
+        if sent < size:
+            self._keep(peer, data[sent:])
+        elif size == CHUNK:
             self.bulk = True
             self.pump()
-
-    def _count(self, size: int) -> None:
-        if self.is_client:
-            self.connection.counters.bytes_received += size
-        else:
-            self.connection.counters.bytes_sent += size
-        self.moved += size
 
     def _send(self, peer: Leg, data: bytes | memoryview, size: int) -> bool:
         """Hand `data` to the peer; False when nothing more may be read now."""
@@ -229,20 +233,24 @@ class Leg:
         else:
             connection.counters.bytes_sent += size
         self.moved += size
-        if not self.written:
+        if connection.lost is self:
             return True
         try:
-            sent = peer.sock.send(data, _MORE if self.ended and not connection.lost else _DONTWAIT)
+            sent = peer.sock.send(data, _MORE if self.ended and connection.lost is None else _DONTWAIT)
         except BlockingIOError:
             sent = 0
         except OSError:
             return self._lost(peer)
         if sent < size:
-            self.quick = False
-            self.tail = bytes(data[sent:])
-            peer.watch_writable()
+            self._keep(peer, bytes(data[sent:]))
             return False
         return True
+
+    def _keep(self, peer: Leg, rest: bytes) -> None:
+        """Keep what the peer could not take, and read no more until it has."""
+        self.quick = False
+        self.tail = rest
+        peer.watch_writable()
 
     def flush(self) -> None:
         """Send what waits for the peer; when all is out, read on."""
@@ -274,7 +282,7 @@ class Leg:
     def _finish(self, peer: Leg) -> None:
         """All bytes before EOF are sent: pass the EOF on, or close when the other direction has ended too."""
         connection = self.connection
-        if connection.lost:
+        if connection.lost is not None:
             connection.reset(f"{peer.name} took no more bytes")
         elif peer.ended and not peer.tail:
             connection.close()
@@ -291,11 +299,12 @@ class Leg:
 
         A server that answers early and closes with unread data does this (RFC 9112, 9.6).
         """
-        self.written = False
         connection = self.connection
-        connection.lost = True
+        both = connection.lost is not None
+        connection.lost = self
+        self.quick = peer.quick = False
         peer.ending = _ERROR
-        if peer.ended and not peer.tail:
+        if both or (peer.ended and not peer.tail):
             connection.reset(f"{peer.name} took no more bytes")
             return False
         connection.half_closed()

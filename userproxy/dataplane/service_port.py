@@ -17,7 +17,7 @@ from userproxy.core.balancing import Balancing
 from userproxy.core.counters import PortCounters
 from userproxy.core.plan import Serving
 from userproxy.core.policy import Route
-from userproxy.dataplane.dialing import ShortCut
+from userproxy.dataplane.attempt import ShortCut
 from userproxy.model import Address, PortKey, Scope
 
 if TYPE_CHECKING:
