@@ -5,23 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from userproxy.api_objects import (
+    Changes,
+    EndpointSlice,
+    KubeObject,
+    Service,
+    ServiceSpecPort,
+    SliceEndpoint,
+    SlicePort,
+)
+from userproxy.core.counters import DIAL_BUCKETS
 from userproxy.core.plan import Serving
 from userproxy.core.policy import Route, Verdict
 from userproxy.model import (
     Address,
-    Changes,
-    EndpointSlice,
     Family,
-    KubeObject,
     PortKey,
     PortOptions,
     Scope,
-    Service,
     ServiceName,
     ServicePortName,
-    ServiceSpecPort,
-    SliceEndpoint,
-    SlicePort,
     family_of,
 )
 
@@ -87,3 +90,11 @@ def services(*objects: KubeObject, removed: tuple[str, ...] = (), listed: bool =
 def slices(*objects: KubeObject, removed: tuple[str, ...] = (), listed: bool = True) -> Changes:
     """A batch of the EndpointSlice watch."""
     return Changes("endpointslices", objects, tuple(name(one) for one in removed), listed)
+
+
+def buckets(**dials: int) -> list[int]:
+    """Dials by the index of their bucket: `_3=5` is five dials in the fourth."""
+    counts = [0] * (len(DIAL_BUCKETS) + 1)
+    for index, number in dials.items():
+        counts[int(index[1:])] = number
+    return counts

@@ -22,6 +22,7 @@ from tests.kube.faulty_server import FaultyServer
 from tests.kube.objects import endpoint_slice, node, service
 from userproxy import agent as agent_module
 from userproxy.agent import Agent, capture_settings, plan_settings
+from userproxy.api_objects import Changes
 from userproxy.capture.choose import choose
 from userproxy.config import Config
 from userproxy.core.plan import PortPlan
@@ -29,7 +30,7 @@ from userproxy.core.policy import Verdict
 from userproxy.core.status import StatusView
 from userproxy.errors import CaptureError, ListenError
 from userproxy.kube.cluster import Cluster
-from userproxy.model import Changes, Family
+from userproxy.model import Family
 
 import msgspec  # isort: skip
 

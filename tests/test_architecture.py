@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"model", "errors", "logs", "setting"}),
+    frozenset({"api_objects"}),
     frozenset({"core", "files"}),
     frozenset({"edges"}),
     frozenset({"kube", "capture", "dataplane", "admin", "standalone"}),
@@ -32,7 +33,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 
-PURE = frozenset({"core", "model", "errors"})
+PURE = frozenset({"core", "api_objects", "model", "errors"})
 
 IMPURE_MODULES = re.compile(
     "aiohttp|asyncio|click|concurrent|contextvars|ctypes|fcntl|http|io|kubernetes_asyncio|logging|multiprocessing|os|pathlib|"
@@ -54,6 +55,7 @@ PROCESS_STARTERS = re.compile(
 
 WITHOUT_TEST: dict[str, str] = {
     "userproxy/model.py": "values without decisions; every other test makes and compares them",
+    "userproxy/api_objects.py": "values without decisions; tests/kube/test_decode.py makes them of JSON",
     "userproxy/core/plan_settings.py": "values without decisions; test_plan.py and test_listening.py vary each of them",
     "userproxy/errors.py": "names and exit codes; the command line's tests show both to the caller",
     **dict.fromkeys(

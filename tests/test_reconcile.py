@@ -19,23 +19,13 @@ from tests.build import endpoint_slice, key, name, service, services, slices
 from tests.dataplane.rig import until
 from userproxy import reconcile
 from userproxy.admin.health_checks import HealthCheckServers
+from userproxy.api_objects import Changes, Node, Service, ServiceSpecPort, SliceEndpoint
 from userproxy.core.health import SyncHealth
 from userproxy.core.plan_settings import PlanSettings
 from userproxy.core.service_events import Change
 from userproxy.dataplane.plane import LocalPlane, PlaneSettings
 from userproxy.errors import CaptureError
-from userproxy.model import (
-    CaptureEntry,
-    Changes,
-    Frontend,
-    Node,
-    NoEndpoints,
-    PortOptions,
-    Service,
-    ServiceName,
-    ServiceSpecPort,
-    SliceEndpoint,
-)
+from userproxy.model import CaptureEntry, Frontend, NoEndpoints, PortOptions, ServiceName
 from userproxy.reconcile import Reconciler
 
 

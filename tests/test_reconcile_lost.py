@@ -11,17 +11,8 @@ from tests.build import service, services, slices
 from tests.dataplane.rig import until
 from tests.test_reconcile import running
 from userproxy import reconcile
-from userproxy.model import (
-    CaptureEntry,
-    EndpointSlice,
-    Family,
-    FrontendKind,
-    Scope,
-    Service,
-    ServiceSpecPort,
-    SliceEndpoint,
-    SlicePort,
-)
+from userproxy.api_objects import EndpointSlice, Service, ServiceSpecPort, SliceEndpoint, SlicePort
+from userproxy.model import CaptureEntry, Family, FrontendKind, Scope
 
 
 @pytest.mark.parametrize("protocol", ["TCP", "UDP"])

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 import pytest
 
 from tests.kube.transcripts import replayed_stores, scenarios
+from userproxy.api_objects import Changes
 from userproxy.core.table import ServiceTable
-from userproxy.model import Changes, ServiceName, ServicePort
+from userproxy.model import ServiceName, ServicePort
 
 
 def table_of(batches: Iterable[Changes]) -> dict[ServiceName, tuple[ServicePort, ...]]:

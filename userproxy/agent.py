@@ -20,6 +20,7 @@ from userproxy.admin.observers import Observers
 from userproxy.admin.sources import Sources
 from userproxy.admin.systemd import ServiceState, SystemdNotifier
 from userproxy.admin.wallclock import WallClock
+from userproxy.api_objects import Changes
 from userproxy.capture.choose import Capture
 from userproxy.capture.host_addresses import follow_host_addresses
 from userproxy.capture.settings import CaptureSettings
@@ -46,7 +47,7 @@ from userproxy.dataplane.ports import local_port_range, lowest_port
 from userproxy.dataplane.sockets import SocketSettings
 from userproxy.dataplane.udp_sockets import UdpSettings
 from userproxy.kube.cluster import Cluster
-from userproxy.model import Balance, Changes, Family, NoEndpoints, PortKey, PortOptions, Probe, ServiceName
+from userproxy.model import Balance, Family, NoEndpoints, PortKey, PortOptions, Probe, ServiceName
 from userproxy.reconcile import Reconciler
 
 log = logging.getLogger(__name__)

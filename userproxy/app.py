@@ -20,6 +20,7 @@ import uvloop
 
 from userproxy import logs
 from userproxy.agent import Agent, Connect, capture_settings
+from userproxy.api_objects import Changes
 from userproxy.capture.choose import choose
 from userproxy.capture.cleanup import cleanup
 from userproxy.capture.pod_namespace import pod_namespace
@@ -31,7 +32,6 @@ from userproxy.core.findings import Finding
 from userproxy.errors import UsageError, UserproxyError
 from userproxy.kube.access import access_with_token
 from userproxy.kube.cluster import Cluster
-from userproxy.model import Changes
 
 log = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
+from userproxy.api_objects import Changes
 from userproxy.core.addresses import address_text
 from userproxy.core.health import SyncHealth
 from userproxy.core.health_checks import HealthCheck
@@ -27,7 +28,6 @@ from userproxy.errors import CaptureError
 from userproxy.model import (
     Address,
     CaptureEntry,
-    Changes,
     Frontend,
     FrontendKind,
     Host,

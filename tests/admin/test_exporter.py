@@ -21,11 +21,12 @@ from userproxy.admin.exposition import Exposition
 from userproxy.admin.metric_table import METRICS
 from userproxy.admin.sources import Sources
 from userproxy.admin.wallclock import WallClock
+from userproxy.api_objects import WatchState
 from userproxy.core.counters import DIAL_BUCKETS, Loss, PortCounters
 from userproxy.core.health import SyncHealth
 from userproxy.core.status import CaptureView, WorkersView
 from userproxy.core.sync_counters import SYNC_BUCKETS, SyncCounters
-from userproxy.model import Family, NoEndpoints, WatchState
+from userproxy.model import Family, NoEndpoints
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 

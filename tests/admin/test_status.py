@@ -14,10 +14,11 @@ import userproxy
 from tests.admin.build import key, sources
 from userproxy.admin.status import status_head, status_pieces
 from userproxy.admin.wallclock import WallClock
+from userproxy.api_objects import WatchState
 from userproxy.core.counters import PortCounters
 from userproxy.core.health import NodeState, ReadinessLatch, SyncHealth
 from userproxy.core.status import CaptureView, ConnectionTotals, ServiceView, StatusView
-from userproxy.model import Probe, WatchState
+from userproxy.model import Probe
 
 
 def test_the_head_says_how_the_proxy_is() -> None:

@@ -8,8 +8,8 @@ import json
 import pytest
 
 from tests.benchmarks.control import cluster_objects, figures
+from userproxy.api_objects import EndpointSlice, Service
 from userproxy.kube.decode import decode_service, decode_slice
-from userproxy.model import EndpointSlice, Service
 
 
 def test_latencies() -> None:

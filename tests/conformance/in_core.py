@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 
 from tests.conformance.case import NAMES, NODE, POD_NETWORKS, SOURCES, ZONE, Case, Flow
+from userproxy.api_objects import Changes
 from userproxy.core.networks import contains
 from userproxy.core.plan import Running, plan
 from userproxy.core.plan_settings import PlanSettings
 from userproxy.core.policy import Verdict
 from userproxy.core.table import ServiceTable
 from userproxy.kube.decode import Decoded, decode_service, decode_slice
-from userproxy.model import Address, Changes, Frontend, FrontendKind, Host, NoEndpoints
+from userproxy.model import Address, Frontend, FrontendKind, Host, NoEndpoints
 
 HOST = Host(
     NODE,

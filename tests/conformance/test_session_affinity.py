@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from tests.kube.objects import Object
+from userproxy.api_objects import Changes
 from userproxy.core.affinity import AffinityRecords
 from userproxy.core.balancing import Balancing
 from userproxy.core.counters import PortCounters
@@ -21,7 +22,7 @@ from userproxy.core.plan import Running, Serving, plan
 from userproxy.core.plan_settings import PlanSettings
 from userproxy.core.table import ServiceTable
 from userproxy.kube.decode import Decoded, decode_service, decode_slice
-from userproxy.model import Changes, Family, Host, NoEndpoints, PortKey, Scope, ServicePortName
+from userproxy.model import Family, Host, NoEndpoints, PortKey, Scope, ServicePortName
 
 SERVICE = """
 metadata: {name: web, namespace: default}

@@ -6,8 +6,9 @@ import pytest
 from msgspec import structs
 
 from tests.build import service
+from userproxy.api_objects import ServiceSpecPort
 from userproxy.core.annotations import ServiceSettings, read_annotations
-from userproxy.model import DEFAULT_OPTIONS, Balance, NoEndpoints, PortOptions, ServiceSpecPort
+from userproxy.model import DEFAULT_OPTIONS, Balance, NoEndpoints, PortOptions
 
 
 def test_no_annotation() -> None:

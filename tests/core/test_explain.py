@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from tests.build import endpoint_slice, key, name, service, services, serving_of, slices
+from userproxy.api_objects import EndpointSlice, Service, ServiceSpecPort, SliceEndpoint
 from userproxy.core.counters import PortCounters
 from userproxy.core.events import ConnectionEvent, change_event
 from userproxy.core.explain import World, explain
@@ -21,7 +22,6 @@ from userproxy.core.table import ServiceTable
 from userproxy.core.target import parse_target
 from userproxy.model import (
     Balance,
-    EndpointSlice,
     Exposure,
     Family,
     Frontend,
@@ -30,10 +30,7 @@ from userproxy.model import (
     NoEndpoints,
     PortOptions,
     Scope,
-    Service,
     ServicePort,
-    ServiceSpecPort,
-    SliceEndpoint,
 )
 
 HOST = Host("n1", "a", ("10.1.0.5",), ("127.0.0.1", "10.1.0.5"))

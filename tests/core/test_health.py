@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from userproxy.api_objects import Node
 from userproxy.core.health import (
     HEALTH_TIMEOUT,
     FamilyHealth,
@@ -17,7 +18,7 @@ from userproxy.core.health import (
     SyncHealth,
     node_state,
 )
-from userproxy.model import Family, Node
+from userproxy.model import Family
 
 V4, V6 = Family.IPV4, Family.IPV6
 

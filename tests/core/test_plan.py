@@ -10,23 +10,12 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from tests.build import endpoint_slice, key, name, service, services, serving_of, slices
+from userproxy.api_objects import Changes, Service, ServiceSpecPort, SliceEndpoint
 from userproxy.core.plan import Plan, Running, plan
 from userproxy.core.plan_settings import PlanSettings
 from userproxy.core.policy import Verdict
 from userproxy.core.table import ServiceTable
-from userproxy.model import (
-    Changes,
-    Family,
-    Frontend,
-    FrontendKind,
-    Host,
-    ListenerSpec,
-    NoEndpoints,
-    Scope,
-    Service,
-    ServiceSpecPort,
-    SliceEndpoint,
-)
+from userproxy.model import Family, Frontend, FrontendKind, Host, ListenerSpec, NoEndpoints, Scope
 
 
 def settings(

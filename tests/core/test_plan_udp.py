@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from tests.build import services, slices
 from tests.core.test_plan import Node
-from userproxy.model import (
-    EndpointSlice,
-    Family,
-    Service,
-    ServiceSpecPort,
-    SliceEndpoint,
-    SlicePort,
-)
+from userproxy.api_objects import EndpointSlice, Service, ServiceSpecPort, SliceEndpoint, SlicePort
+from userproxy.model import Family
 
 
 def test_tcp_and_udp_on_one_port_number_have_a_listener_and_a_frontend_each() -> None:

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 from tests.build import endpoint_slice, key, service, services, slices
 from tests.core.test_plan import WEB, WEB_UP, Node
+from userproxy.api_objects import Changes
 from userproxy.core.plan import Running
 from userproxy.core.service_events import MANY_ENDPOINTS, MANY_PORTS, Change, service_changes
-from userproxy.model import Changes, ServiceName
+from userproxy.model import ServiceName
 
 
 class Told(Node):

@@ -9,6 +9,15 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from userproxy.api_objects import (
+    Changes,
+    EndpointSlice,
+    Service,
+    ServiceSpecPort,
+    SliceEndpoint,
+    SlicePort,
+    WatchState,
+)
 from userproxy.core.counters import PortCounters
 from userproxy.core.plan import Running, plan
 from userproxy.core.plan_settings import PlanSettings
@@ -23,23 +32,7 @@ from userproxy.core.status import (
     watch_view,
 )
 from userproxy.core.table import ServiceTable
-from userproxy.model import (
-    Address,
-    Changes,
-    EndpointSlice,
-    Family,
-    Host,
-    ListenerSpec,
-    NoEndpoints,
-    PortKey,
-    Probe,
-    Service,
-    ServicePortName,
-    ServiceSpecPort,
-    SliceEndpoint,
-    SlicePort,
-    WatchState,
-)
+from userproxy.model import Address, Family, Host, ListenerSpec, NoEndpoints, PortKey, Probe, ServicePortName
 
 HTTP = ServiceSpecPort("http", "TCP", 80)
 

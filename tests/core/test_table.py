@@ -7,20 +7,9 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from tests.build import endpoint_slice, name, service, services, slices
+from userproxy.api_objects import Changes, Node, Service, ServiceSpecPort, SliceEndpoint
 from userproxy.core.table import ServiceTable
-from userproxy.model import (
-    Balance,
-    Changes,
-    Endpoint,
-    Family,
-    Node,
-    NoEndpoints,
-    PortOptions,
-    Service,
-    ServiceName,
-    ServiceSpecPort,
-    SliceEndpoint,
-)
+from userproxy.model import Balance, Endpoint, Family, NoEndpoints, PortOptions, ServiceName
 
 
 def filled(*batches: Changes) -> ServiceTable:

@@ -7,7 +7,8 @@ from typing import Any
 
 from msgspec import structs
 
-from userproxy.core.live import LiveSnapshot, PortRow, Rates
+from userproxy.core.live import LiveSnapshot, PortRow
+from userproxy.core.rates import Rates
 from userproxy.core.status import CaptureView, WorkersView
 from userproxy.core.top_table import top_lines
 

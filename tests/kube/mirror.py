@@ -10,9 +10,10 @@ import json
 from collections.abc import Callable
 
 from tests.kube.faulty_server import FaultyServer, Object
+from userproxy.api_objects import Changes, KubeObject
 from userproxy.kube.cluster import watched_resources
 from userproxy.kube.timing import WatchTiming
-from userproxy.model import Changes, KubeObject, ServiceName
+from userproxy.model import ServiceName
 
 NODE = "node-1"
 QUICK = WatchTiming(

@@ -10,19 +10,18 @@ import pytest
 
 from tests.kube.objects import Object, node, service
 from tests.kube.transcripts import recorded
-from userproxy.errors import DecodeError
-from userproxy.kube.decode import Decoded, decode_node, decode_service, decode_slice
-from userproxy.model import (
+from userproxy.api_objects import (
     EndpointSlice,
-    Family,
     KubeObject,
     Node,
     Service,
-    ServiceName,
     ServiceSpecPort,
     SliceEndpoint,
     SlicePort,
 )
+from userproxy.errors import DecodeError
+from userproxy.kube.decode import Decoded, decode_node, decode_service, decode_slice
+from userproxy.model import Family, ServiceName
 
 
 def of_service(item: Object, proxy_name: str = "") -> Decoded:

@@ -7,8 +7,9 @@ import json
 import pytest
 
 from tests.kube.objects import Object, endpoint_slice
+from userproxy.api_objects import EndpointSlice, SliceEndpoint, SlicePort
 from userproxy.kube.decode import Decoded, decode_slice
-from userproxy.model import EndpointSlice, Family, ServiceName, SliceEndpoint, SlicePort
+from userproxy.model import Family, ServiceName
 
 
 def of_slice(item: Object) -> Decoded:

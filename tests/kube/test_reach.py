@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from tests.kube.objects import service
+from userproxy.api_objects import Service
 from userproxy.kube.decode import decode_service
-from userproxy.model import Service
 
 
 def decoded(*, status: Any = None, **spec: Any) -> tuple[Service, tuple[str, ...]]:
@@ -108,8 +108,8 @@ def test_rows_1_5_1_and_1_5_2_session_affinity(spec: dict[str, Any], seconds: in
 
 
 def test_hints_and_node_addresses_are_read() -> None:
+    from userproxy.api_objects import EndpointSlice, Node
     from userproxy.kube.decode import decode_node, decode_slice
-    from userproxy.model import EndpointSlice, Node
 
     item = {
         "metadata": {

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kube.mirror import Mirror
+from userproxy.api_objects import KubeObject, Service
 from userproxy.kube.store import Listing, Store
-from userproxy.model import KubeObject, Service, ServiceName
+from userproxy.model import ServiceName
 
 NAMES = ["a", "b", "c", "d"]
 values = st.tuples(st.sampled_from(NAMES), st.none() | st.sampled_from(["10.0.0.1", "10.0.0.2"]))

@@ -16,8 +16,8 @@ from aiohttp import web
 
 from tests.kube.faulty_server import PATHS
 from tests.kube.mirror import QUICK, Mirror, Objects, decoded, until
+from userproxy.api_objects import Changes
 from userproxy.kube.cluster import Cluster
-from userproxy.model import Changes
 
 DATA = Path(__file__).parent / "data"
 

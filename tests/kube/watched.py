@@ -14,9 +14,10 @@ import uvloop
 from tests.kube.faulty_server import FaultyServer
 from tests.kube.mirror import NODE, QUICK, Mirror, held_by, until
 from tests.kube.objects import endpoint_slice, node, service
+from userproxy.api_objects import Service, WatchState
 from userproxy.kube.cluster import Cluster
 from userproxy.kube.timing import WatchTiming
-from userproxy.model import Service, ServiceName, WatchState
+from userproxy.model import ServiceName
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 

@@ -16,9 +16,9 @@ import pytest
 import yaml
 
 from tests.standalone.test_kill import server
+from userproxy.api_objects import Changes
 from userproxy.errors import ListenError, UsageError
 from userproxy.kube.cluster import Cluster
-from userproxy.model import Changes
 from userproxy.standalone.session import Standalone
 
 KUBECTL = shutil.which("kubectl")

@@ -20,15 +20,14 @@ from userproxy.core.counters import PortCounters
 from userproxy.core.event_log import EventLog
 from userproxy.core.events import Event, LostEvent
 from userproxy.core.live import (
-    Busy,
     LiveQuery,
     LiveSnapshot,
-    Sampler,
     ordered,
     page_of,
     parse_live_query,
     port_rows,
 )
+from userproxy.core.rates import Busy, Sampler
 from userproxy.core.status import watch_view
 from userproxy.errors import UsageError
 from userproxy.model import PortKey, ServiceName

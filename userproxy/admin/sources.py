@@ -11,13 +11,14 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from userproxy.admin.observers import Observers
+from userproxy.api_objects import WatchState
 from userproxy.core.counters import PortCounters
 from userproxy.core.explain import World
 from userproxy.core.health import HealthVerdict
 from userproxy.core.inspection import Inspection
 from userproxy.core.status import CaptureView, ServiceView, WorkersView
 from userproxy.core.sync_counters import SyncCounters
-from userproxy.model import NoEndpoints, PortKey, ServiceName, WatchState
+from userproxy.model import NoEndpoints, PortKey, ServiceName
 
 
 @dataclass(frozen=True)

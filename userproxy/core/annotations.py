@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from userproxy.model import DEFAULT_OPTIONS, Balance, NoEndpoints, PortOptions, Service
+from userproxy.api_objects import Service
+from userproxy.model import DEFAULT_OPTIONS, Balance, NoEndpoints, PortOptions
 
 PREFIX = "userproxy.dev/"
 NO_ENDPOINTS = PREFIX + "no-endpoints"

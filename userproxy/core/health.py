@@ -12,7 +12,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from userproxy.model import Family, Node
+from userproxy.api_objects import Node
+from userproxy.model import Family
 
 HEALTH_TIMEOUT = 60.0
 """Seconds a change may stay unapplied before health turns bad; kube-proxy's 2 x syncPeriod (SRV:255)."""

@@ -11,6 +11,7 @@ from datetime import datetime
 
 import msgspec
 
+from userproxy.api_objects import WatchState
 from userproxy.core.addresses import address_text
 from userproxy.core.counters import PortCounters
 from userproxy.core.plan import PortPlan, Running
@@ -26,7 +27,6 @@ from userproxy.model import (
     Probe,
     ServiceName,
     ServicePort,
-    WatchState,
 )
 
 FAMILY_NAMES: dict[Family, str] = {Family.IPV4: "IPv4", Family.IPV6: "IPv6"}

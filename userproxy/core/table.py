@@ -10,24 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from userproxy.api_objects import Changes, EndpointSlice, Node, Service, ServiceSpecPort
 from userproxy.core.annotations import ServiceSettings, read_annotations
 from userproxy.core.networks import of_family
 from userproxy.model import (
     CLUSTER_IP_ONLY,
     DEFAULT_OPTIONS,
-    Changes,
     Endpoint,
-    EndpointSlice,
     Exposure,
     Family,
-    Node,
     PortKey,
     PortOptions,
-    Service,
     ServiceName,
     ServicePort,
     ServicePortName,
-    ServiceSpecPort,
     family_of,
 )
 

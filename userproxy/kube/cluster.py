@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
+from userproxy.api_objects import Changes, WatchState
 from userproxy.kube.access import Access
 from userproxy.kube.client import ApiClient
 from userproxy.kube.credentials import SERVICE_ACCOUNT, Credentials
@@ -19,7 +20,6 @@ from userproxy.kube.decode import PROXY_NAME_LABEL, decode_node, decode_service,
 from userproxy.kube.events import EventRecorder
 from userproxy.kube.reflector import Reflector, Resource
 from userproxy.kube.timing import WatchTiming
-from userproxy.model import Changes, WatchState
 
 
 class Cluster:

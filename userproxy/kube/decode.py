@@ -12,22 +12,21 @@ from sys import intern
 
 import msgspec
 
+from userproxy.api_objects import (
+    EndpointSlice,
+    KubeObject,
+    Node,
+    Service,
+    ServiceSpecPort,
+    SliceEndpoint,
+    SlicePort,
+)
 from userproxy.core.annotations import PREFIX
 from userproxy.errors import DecodeError
 from userproxy.kube import wire
 from userproxy.kube.addresses import quoted, usable_address
 from userproxy.kube.reach import affinity_seconds, reach_of
-from userproxy.model import (
-    EndpointSlice,
-    Family,
-    KubeObject,
-    Node,
-    Service,
-    ServiceName,
-    ServiceSpecPort,
-    SliceEndpoint,
-    SlicePort,
-)
+from userproxy.model import Family, ServiceName
 
 PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
 AUTOSCALER_TAINT = "ToBeDeletedByClusterAutoscaler"

@@ -10,10 +10,11 @@ from typing import Protocol
 
 import msgspec
 
+from userproxy.api_objects import KubeObject
 from userproxy.errors import DecodeError
 from userproxy.kube.decode import Decoded
 from userproxy.kube.wire import object_name
-from userproxy.model import KubeObject, ServiceName
+from userproxy.model import ServiceName
 
 MOST_REMEMBERED = 10_000
 """Objects whose warnings are remembered so as not to be repeated; objects deleted unseen would stay among them for ever."""

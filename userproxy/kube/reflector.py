@@ -17,6 +17,7 @@ from random import random
 
 import msgspec
 
+from userproxy.api_objects import Changes, WatchState
 from userproxy.errors import DecodeError
 from userproxy.kube.backoff import Backoff
 from userproxy.kube.client import ApiClient
@@ -29,7 +30,6 @@ from userproxy.kube.reading import ObjectReader
 from userproxy.kube.store import Listing, Store
 from userproxy.kube.timing import WatchTiming
 from userproxy.kube.wire import WatchEvent, parse_bookmark, parse_event, parse_status
-from userproxy.model import Changes, WatchState
 
 STREAMING_LIST_REFUSED = frozenset({400, 405, 406, 415, 422, 501})
 VERSION_NOT_AVAILABLE = frozenset({410, 504})

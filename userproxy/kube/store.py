@@ -6,7 +6,8 @@ Does no input or output and decodes nothing.
 
 from __future__ import annotations
 
-from userproxy.model import Changes, KubeObject, ServiceName
+from userproxy.api_objects import Changes, KubeObject
+from userproxy.model import ServiceName
 
 
 class Listing:
