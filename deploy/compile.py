@@ -37,6 +37,7 @@ class CompileHook(BuildHookInterface[Any]):
     """Adds compiled modules to the wheel; the sources stay in it too and are used where the compiled ones do not fit."""
 
     PLUGIN_NAME = "custom"
+    _folder: tempfile.TemporaryDirectory[str] | None = None
 
     def dependencies(self) -> list[str]:
         """Return what the build environment needs."""
@@ -46,7 +47,8 @@ class CompileHook(BuildHookInterface[Any]):
         """Compile, when asked for."""
         if not wanted(self.target_name) or version == "editable":
             return
-        work = Path(tempfile.mkdtemp(prefix="userproxy-compile-"))
+        self._folder = tempfile.TemporaryDirectory(prefix="userproxy-compile-")
+        work = Path(self._folder.name)
         shutil.copytree(Path(self.root) / "userproxy", work / "userproxy")
         subprocess.run(
             [sys.executable, "-m", "mypyc", "--ignore-missing-imports", *MODULES], cwd=work, check=True
@@ -55,6 +57,11 @@ class CompileHook(BuildHookInterface[Any]):
             build_data["force_include"][str(built)] = str(built.relative_to(work))
         build_data["pure_python"] = False
         build_data["infer_tag"] = True
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Remove what was compiled: it is in the wheel now."""
+        if self._folder is not None:
+            self._folder.cleanup()
 
 
 def wanted(target: str) -> bool:

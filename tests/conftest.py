@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -24,11 +27,41 @@ skipped: dict[str, str] = {}
 
 
 @pytest.fixture(autouse=True, scope="session")
-def nothing_is_left_behind() -> Iterator[None]:
-    """The host's own addresses, routes and rules, and its namespaces, are after the tests what they were before."""
+def nothing_is_left_behind(temporary_files: Path) -> Iterator[None]:
+    """The host's addresses, routes, rules and namespaces are after the tests what they were; no temporary file is left."""
     before = host_state()
     yield
     assert host_state() == before
+    left = {path.name: first_seen_after.get(path.name, "the last test") for path in temporary_files.iterdir()}
+    assert not left, f"left in the temporary directory, and the test after which it was there: {left}"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Tests and the programs that they start have a temporary directory of their own, so that it shows what they leave."""
+    tmp_path_factory.getbasetemp()  # pytest's own directory stays where it is looked for
+    outer = {"tempdir": tempfile.tempdir, "TMPDIR": os.environ.get("TMPDIR")}
+    folder = Path(tempfile.mkdtemp(prefix=OURS))
+    folder.chmod(0o1777)  # some tests run programs as another user
+    tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
+    yield folder
+    tempfile.tempdir = outer["tempdir"]
+    if outer["TMPDIR"] is None:
+        del os.environ["TMPDIR"]
+    else:
+        os.environ["TMPDIR"] = outer["TMPDIR"]
+    shutil.rmtree(folder)
+
+
+first_seen_after: dict[str, str] = {}
+
+
+@pytest.fixture(autouse=True)
+def temporary_files_are_noticed(temporary_files: Path, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Remember after which test a temporary file was there first: fixtures of a session or a module may still need it."""
+    yield
+    for name in os.listdir(temporary_files):
+        first_seen_after.setdefault(name, request.node.nodeid)
 
 
 @pytest.fixture

@@ -106,10 +106,11 @@ class Agent:
         await self.cluster.prepare()
         await self._health_server.start()
         await self._metrics_server.start()
+        # Before rule programs are run and lists are read, since workers start meanwhile.
+        await self.plane.start()
         await self._capture.setup()
         self._latch.reached(StartStep.CAPTURED)
         self._health.applied(time.monotonic())
-        await self.plane.start()
 
     async def run(self) -> None:
         """Watch and reconcile until cancelled."""

@@ -30,7 +30,7 @@ class Plane(Protocol):
         """Take over endpoints, open listeners; failures are reported, not raised."""
 
     async def close(self, specs: Sequence[ListenerSpec], keys: Sequence[PortKey]) -> None:
-        """Close listeners, forget Service ports."""
+        """Close listeners, forget Service ports; afterwards all that `open` and this were told is in effect."""
 
 
 class Capture(Protocol):

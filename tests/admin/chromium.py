@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import itertools
+import os
 import shutil
 import subprocess
 import tempfile
@@ -121,6 +122,7 @@ async def chromium() -> AsyncIterator[Page]:
     with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
         process = subprocess.Popen(
             [program, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+            env={**os.environ, "TMPDIR": profile},  # it leaves a directory there when it is terminated
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

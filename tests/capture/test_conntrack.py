@@ -46,9 +46,9 @@ def busy_client(pod: Namespace, family: Family) -> Iterator[socket.socket]:
         yield sender
 
 
-def is_answered(sender: socket.socket, listener: socket.socket) -> bool:
-    """Return whether a question reaches the listener, and its answer the client."""
-    listener.settimeout(0.1)
+def is_answered(sender: socket.socket, listener: socket.socket, seconds: float = 5) -> bool:
+    """Return whether a question reaches the listener in so many seconds, and its answer the client."""
+    listener.settimeout(seconds)
     sender.send(b"question")
     try:
         _, peer = listener.recvfrom(100)
@@ -73,7 +73,7 @@ async def test_row_1_11_1_a_busy_client_is_redirected_when_its_frontend_is_captu
                 busy_client(net.pod, family) as client,
             ):
                 client.send(b"into the void")
-                assert not is_answered(client, listener)
+                assert not is_answered(client, listener, 0.1)
                 await capture.change([entry], [])
                 assert is_answered(client, listener)
                 # The frontend gets another listener, as after a restart of the agent.
@@ -82,7 +82,7 @@ async def test_row_1_11_1_a_busy_client_is_redirected_when_its_frontend_is_captu
                 net.node.run("nft", "flush", "ruleset")
                 # (an entry with NAT stays right without the rules, so a new client is needed to make a wrong one)
                 with busy_client(net.pod, family) as second:
-                    assert not is_answered(second, other)
+                    assert not is_answered(second, other, 0.1)
                     assert await capture.repair([moved]) is True
                     assert is_answered(second, other)
                 assert is_answered(client, other)

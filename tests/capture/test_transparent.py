@@ -39,15 +39,15 @@ async def made(settings: CaptureSettings = SETTINGS) -> Capture:
     return capture
 
 
-def carried(net: Network, *, ipv6: bool = False) -> bool:
-    """Whether a dial from Pod 0's address to Pod 1 is answered, with that address seen there."""
+def carried(net: Network, *, ipv6: bool = False, seconds: float = 5) -> bool:
+    """Whether a dial from Pod 0's address to Pod 1 is answered in so many seconds, with that address seen there."""
     source, target = pod_address(0, ipv6=ipv6), pod_address(1, ipv6=ipv6)
     family = socket.AF_INET6 if ipv6 else socket.AF_INET
     with net.pods[1].entered():
         endpoint = socket.create_server((target, 0), family=family)
     with endpoint, socket.socket(family) as dial:
         bind_source(dial, source, target)
-        dial.settimeout(0.5)
+        dial.settimeout(seconds)
         try:
             dial.connect(endpoint.getsockname())
         except TimeoutError:
@@ -64,7 +64,7 @@ def carried(net: Network, *, ipv6: bool = False) -> bool:
 @pytest.mark.parametrize("numbered", [False, True])
 async def test_answers_come_back(*, numbered: bool, ipv6: bool) -> None:
     with node_with_pods(pods=2, numbered=numbered) as net, net.node.entered():
-        assert not carried(net, ipv6=ipv6)
+        assert not carried(net, ipv6=ipv6, seconds=0.5)
         capture = await made()
         assert carried(net, ipv6=ipv6)
         target = pod_address(1, ipv6=ipv6)

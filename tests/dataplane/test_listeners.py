@@ -36,7 +36,7 @@ async def test_reject_refuses_at_once() -> None:
         started = time.monotonic()
         with pytest.raises(ConnectionRefusedError):
             await proxy.connect()
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < 0.9  # a second SYN would go out after 1 s
         await proxy.serve([good])
         with await proxy.connect() as client:
             assert await receive(client) == b"up"
@@ -50,7 +50,7 @@ async def test_every_change_of_verdict() -> None:
             loop = asyncio.get_running_loop()
             with client_socket() as client:
                 try:
-                    async with asyncio.timeout(0.3):
+                    async with asyncio.timeout(0.3 if verdict is Verdict.DROP else 10):
                         await loop.sock_connect(client, proxy.address)
                     met = Verdict.CARRY
                     assert await receive(client) == b"up"

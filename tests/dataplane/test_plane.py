@@ -44,7 +44,7 @@ async def test_drain_ends_at_its_deadline_with_resets() -> None:
 
 async def test_drain_without_connections_returns_at_once() -> None:
     async with rig() as proxy:
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(10):
             assert await proxy.plane.drain(60) == 0
 
 

@@ -60,14 +60,21 @@ async def test_a_server_that_speaks_and_closes_before_the_proxy_looks() -> None:
 
 
 async def test_one_event_that_says_connected_readable_and_ended() -> None:
-    async with endpoint(named(b"220 ready")) as address, rig(address) as proxy:
+    ended = asyncio.Event()
+
+    async def greet_and_end(sock: socket.socket) -> None:
+        await send(sock, b"220 ready")
+        sock.shutdown(socket.SHUT_WR)
+        ended.set()
+
+    async with endpoint(greet_and_end) as address, rig(address) as proxy:
         reactor = proxy.plane._reactor
         run_batch = reactor.run_batch
         asyncio.get_running_loop().remove_reader(reactor.epoll.fileno())
         with await proxy.connect() as client:
-            # Accept and dial, give the endpoint time to answer and close, and only then look at the events.
+            # Accept and dial, and only when the endpoint has answered and closed look at the events.
             run_batch()
-            await asyncio.sleep(0.2)
+            await asyncio.wait_for(ended.wait(), 10)
             for _ in range(5):
                 run_batch()
             assert await receive(client, 1) == b"220 ready"
@@ -228,11 +235,11 @@ async def test_a_slow_reader_costs_no_memory_and_loses_nothing() -> None:
         with client_socket() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
             await asyncio.get_running_loop().sock_connect(client, proxy.address)
-            await asyncio.sleep(0.5)
-            stuck = sent
-            await asyncio.sleep(0.3)
-            assert sent == stuck, "the sender was not held back"
-            assert stuck < total
+            stuck = -1
+            while sent != stuck:
+                stuck = sent
+                await asyncio.sleep(0.4)
+            assert stuck < total, "the sender was not held back"
             assert resident_bytes() - before < 10 << 20
             assert len(await receive(client, 60)) == total
 
@@ -254,9 +261,9 @@ async def test_a_half_closed_connection_that_moves_is_not_ended() -> None:
         await receive(sock)
         for _ in range(8):
             await send(sock, b".")
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.2)
 
-    async with endpoint(drip) as address, rig(address, half_close_timeout=0.3) as proxy:
+    async with endpoint(drip) as address, rig(address, half_close_timeout=1.2) as proxy:
         with await proxy.connect() as client:
             client.shutdown(socket.SHUT_WR)
             assert await receive(client) == b"........"

@@ -35,7 +35,7 @@ async def records(proxy: UdpRig, follower: Follower, *, goes_on: bool = False) -
 
 async def test_the_first_answer_is_seen_at_once_and_the_end_when_it_is_idle() -> None:
     echo, follower = UdpEndpoint(b"answer to "), Follower()
-    async with udp_rig(echo, flow_records=10, udp=UdpSettings(timeout=0.2, max_flows=10)) as proxy:
+    async with udp_rig(echo, flow_records=10, udp=UdpSettings(timeout=1, max_flows=10)) as proxy:
         await records(proxy, follower, goes_on=True)
         with client(proxy.address) as one:
             await answer_to(one, b"q")
@@ -49,13 +49,13 @@ async def test_the_first_answer_is_seen_at_once_and_the_end_when_it_is_idle() ->
             await until(lambda: proxy.counters.active == 0)
         [closed] = await records(proxy, follower)
         assert (closed.outcome, closed.received, closed.sent, closed.reason) == (Outcome.CLOSED, 2, 22, "")
-        assert closed.at - closed.opened >= 0.2
+        assert closed.at - closed.opened >= 1
 
 
 async def test_a_flow_without_an_answer_and_one_that_made_room_say_so() -> None:
     mute, follower = UdpEndpoint(b""), Follower()
     mute.answers = False
-    async with udp_rig(mute, flow_records=10, udp=UdpSettings(timeout=0.2, max_flows=1)) as proxy:
+    async with udp_rig(mute, flow_records=10, udp=UdpSettings(timeout=1, max_flows=1)) as proxy:
         with client(proxy.address) as one, client(proxy.address) as two:
             one.send(b"x")
             await until(lambda: len(mute.received) == 1)

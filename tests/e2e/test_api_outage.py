@@ -29,7 +29,7 @@ def test_an_outage_with_changes_meanwhile() -> None:
     with scene() as made, made.agent("--capture", "redirect-nft") as agent:
         made.cluster.put_service(OLD, OLD_IP)
         made.cluster.put_slice(OLD, made.addresses["a"])
-        until(lambda: _answer(made, OLD_IP) == "a")
+        until(lambda: _answer(made, OLD_IP, 0.5) == "a")
         _is_healthy(agent)
         assert _connected(agent) == dict.fromkeys(WATCHES, True)
         with _open_connection(made) as open_before:
@@ -38,8 +38,8 @@ def test_an_outage_with_changes_meanwhile() -> None:
             _outage_is_bridged(made, agent, open_before)
             made.cluster.start()
             until(lambda: all(_connected(agent).values()), COMES_BACK)
-            until(lambda: _answer(made, NEW_IP) == "c")
-            until(lambda: _answer(made, OLD_IP) == "")
+            until(lambda: _answer(made, NEW_IP, 0.5) == "c")
+            until(lambda: _answer(made, OLD_IP, 0.5) == "")
             assert {_answer(made, CLUSTER_IP) for _ in range(6)} == {"b", "c"}
             _echoes(open_before)
         _is_healthy(agent)
@@ -74,7 +74,7 @@ def _outage_is_bridged(made: Scene, agent: Agent, open_before: socket.socket) ->
             assert agent.metric("userproxy_watch_last_event_age_seconds", resource=resource) >= passed
             assert agent.metric("userproxy_watch_restarts_total", resource=resource) > 0
         time.sleep(1)
-    assert _answer(made, NEW_IP) == ""
+    assert _answer(made, NEW_IP, 0.5) == ""
 
 
 def _connected(agent: Agent) -> dict[str, bool]:
@@ -88,11 +88,11 @@ def _is_healthy(agent: Agent) -> None:
     assert agent.get("/readyz")[0] == 200
 
 
-def _answer(made: Scene, ip: str) -> str:
-    """Return which endpoint answers; empty when nobody does."""
+def _answer(made: Scene, ip: str, seconds: float = 5) -> str:
+    """Return which endpoint answers; empty when nobody does in so many seconds."""
     with made.net.pod.entered():
         try:
-            return ask(ip, PORT, seconds=0.5)
+            return ask(ip, PORT, seconds=seconds)
         except TimeoutError:
             return ""
 

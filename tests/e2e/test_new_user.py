@@ -6,6 +6,7 @@ Runs the installed program by name, in a network namespace, as one story: each s
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -57,10 +58,17 @@ class Terminal:
         return self.home.run("curl", "--silent", "--show-error", "--max-time", "5", url)
 
     @contextmanager
-    def demo(self) -> Iterator[str]:
-        """Run the demo; yields the URL it says to try. Killed at the end, so that something is left to clean up."""
+    def demo(self, folder: Path) -> Iterator[str]:
+        """Run the demo; yields the URL it says to try. Killed at the end, so that something is left to clean up.
+
+        Its credentials are left in `folder`.
+        """
         process = self.home.start(
-            PROGRAM, "standalone", "--demo", cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            *(PROGRAM, "standalone", "--demo"),
+            cwd=ROOT,
+            env={**os.environ, "TMPDIR": str(folder), "XDG_RUNTIME_DIR": ""},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
         )
         assert process.stdout is not None
         shown = ""
@@ -77,7 +85,7 @@ class Terminal:
         process.stdout.close()
 
 
-def test_from_the_first_check_to_cleanup() -> None:
+def test_from_the_first_check_to_cleanup(tmp_path: Path) -> None:
     with namespace("new-user") as home:
         user = Terminal(home)
         # Installed: it tells its version, and whether it can work here.
@@ -86,7 +94,7 @@ def test_from_the_first_check_to_cleanup() -> None:
         before = home.state()
         # One mistake on the way: the agent is asked before it runs.
         user.userproxy("status", code=1)
-        with user.demo() as url:
+        with user.demo(tmp_path) as url:
             first_look(user, url)
             a_backend_breaks(user, url)
         assert "‼ leftovers: table ip userproxy" in user.userproxy("check", "--only", "host/leftovers")

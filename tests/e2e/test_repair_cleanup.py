@@ -44,7 +44,7 @@ def test_back_after_another_tool_flushed(capture: str) -> None:
         whole = _sorted_state(made.net.node)
         for number, command in enumerate(DAMAGE[capture], start=1):
             made.net.node.run(*command)
-            until(lambda: _is_carried(made.net.pod), REPAIRED)
+            until(lambda: _is_carried(made.net.pod, 0.3), REPAIRED)
             until(lambda: agent.status()["capture"]["repairs"] == number)  # noqa: B023 - called here only
             assert _is_carried(made.net.node)
             assert _sorted_state(made.net.node) == whole
@@ -134,10 +134,10 @@ def _begin_to_stop(agent: Agent) -> None:
     until(lambda: agent.get("/readyz")[0] == 503)
 
 
-def _is_carried(client: Namespace) -> bool:
+def _is_carried(client: Namespace, seconds: float = 5) -> bool:
     with client.entered():
         try:
-            return ask(*FRONTEND, seconds=0.3) in ("a", "b", "c")
+            return ask(*FRONTEND, seconds=seconds) in ("a", "b", "c")
         except OSError:
             return False
 

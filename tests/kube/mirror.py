@@ -9,6 +9,8 @@ import asyncio
 import json
 from collections.abc import Callable
 
+import msgspec
+
 from tests.kube.faulty_server import FaultyServer, Object
 from userproxy.api_objects import Changes, KubeObject
 from userproxy.kube.cluster import watched_resources
@@ -28,6 +30,9 @@ QUICK = WatchTiming(
     longest_delay=0.05,
     healthy_after=1.0,
 )
+"""For tests in which the watch has to give up waiting."""
+PATIENT = msgspec.structs.replace(QUICK, connect=10.0, read=10.0, initial_silence=10.0, initial_total=20.0)
+"""For the others: no stall of a busy machine looks as if the server were silent."""
 Objects = dict[ServiceName, KubeObject]
 
 

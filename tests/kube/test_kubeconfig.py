@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import os
 import ssl
 import sys
 import time
@@ -103,6 +104,25 @@ async def test_client_certificate_and_authority(tmp_path: Path) -> None:
     assert access.tls_server_name == "kubernetes"
     files = {stamp[0] for stamp in access.files}
     assert {str(certificate), str(authority.ca)} <= files
+
+
+async def test_keys_inside_the_kubeconfig_are_not_left_on_the_disk(
+    tmp_path: Path, temporary_files: Path
+) -> None:
+    authority = Authority(tmp_path / "pki", "test")
+    certificate, key, ca = (
+        base64.b64encode(path.read_bytes()).decode() for path in (*authority.client, authority.ca)
+    )
+    user = {"client-certificate-data": certificate, "client-key-data": key}
+    cluster = {"server": "https://127.0.0.1:6443", "certificate-authority-data": ca}
+    path = kubeconfig(tmp_path, user, **cluster)
+    before = set(temporary_files.iterdir()), len(os.listdir("/proc/self/fd"))
+    for _ in range(2):
+        access = await read(path)
+        assert access.tls is not None
+        assert access.tls.get_ca_certs()
+        assert [stamp[0] for stamp in access.files] == [str(path)]
+        assert (set(temporary_files.iterdir()), len(os.listdir("/proc/self/fd"))) == before
 
 
 async def test_insecure_skip_tls_verify(tmp_path: Path) -> None:

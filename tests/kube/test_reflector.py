@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-import msgspec
 import pytest
 from aiohttp import web
 
 from tests.kube import faults
 from tests.kube.faulty_server import Call, FaultyServer
-from tests.kube.mirror import QUICK, until
+from tests.kube.mirror import PATIENT, until
 from tests.kube.objects import endpoint_slice, service
 from tests.kube.watched import LOOPS, change, fill, run, watched
 from userproxy.model import ServiceName
@@ -21,9 +20,7 @@ each_loop = pytest.mark.parametrize("loop", LOOPS)
 @each_loop
 def test_follows_the_server(loop: str) -> None:
     async def test(server: FaultyServer) -> None:
-        # Nothing goes wrong here, so no stall of a busy machine shall look as if it did.
-        patient = msgspec.structs.replace(QUICK, read=5.0, initial_silence=5.0, initial_total=10.0)
-        async with watched(server, patient) as both:
+        async with watched(server, PATIENT) as both:
             await until(both.equal)
             for _ in range(5):
                 change(server)
@@ -61,7 +58,7 @@ def service_lists(server: FaultyServer) -> list[tuple[bool, str | None, str | No
 def test_list_in_pages() -> None:
     async def test(server: FaultyServer) -> None:
         many_pages(server)
-        async with watched(server) as both:
+        async with watched(server, PATIENT) as both:
             await both.settle()
             assert service_lists(server) == [(False, "500", "0")] + [(True, "500", None)] * 3
 
@@ -79,7 +76,7 @@ def test_expired_page_leads_to_one_full_list() -> None:
     async def test(server: FaultyServer) -> None:
         many_pages(server)
         server.inject("list", expire)
-        async with watched(server) as both:
+        async with watched(server, PATIENT) as both:
             await both.settle()
             assert service_lists(server) == [(False, "500", "0"), (True, "500", None), (False, None, None)]
             assert ServiceName("default", "many-7") not in both.mirror.stores["services"]
@@ -91,7 +88,7 @@ def test_unreadable_object_is_skipped_named_and_counted(caplog: pytest.LogCaptur
     """The object's last readable form stays, also over a new list; nothing else is touched, and the stream goes on."""
 
     async def test(server: FaultyServer) -> None:
-        async with watched(server) as both:
+        async with watched(server, PATIENT) as both:
             await until(both.equal)
             good = both.service("web-0")
             server.put("services", service("web-0", "10.96.0.1", ports=[{"port": "eighty"}]))
@@ -117,7 +114,7 @@ def test_unreadable_object_is_skipped_named_and_counted(caplog: pytest.LogCaptur
 
 def test_unreadable_object_that_is_deleted_goes() -> None:
     async def test(server: FaultyServer) -> None:
-        async with watched(server) as both:
+        async with watched(server, PATIENT) as both:
             await until(both.equal)
             server.put("services", service("web-0", "10.96.0.1", ports=[{"port": "eighty"}]))
             server.delete("services", "default", "web-0")
@@ -128,7 +125,7 @@ def test_unreadable_object_that_is_deleted_goes() -> None:
 
 def test_warnings_are_said_once(caplog: pytest.LogCaptureFixture) -> None:
     async def test(server: FaultyServer) -> None:
-        async with watched(server) as both:
+        async with watched(server, PATIENT) as both:
             for port in (8080, 8081, 8082):
                 server.put(
                     "endpointslices",
@@ -151,7 +148,7 @@ def test_refused_field_selector_is_dropped(verb: str) -> None:
         server.put("services", service("headless", "None"))
         if verb == "list":
             server.inject("stream-list", *[faults.refused_422] * 3)
-        async with watched(server) as both:
+        async with watched(server, PATIENT) as both:
             await both.settle()
             services = [call for call in server.calls if call.resource == "services" and call.verb == verb]
             assert [call.query.get("fieldSelector") for call in services] == ["spec.clusterIP!=None", None]
@@ -161,7 +158,7 @@ def test_refused_field_selector_is_dropped(verb: str) -> None:
 
 def test_events_of_one_read_are_one_batch() -> None:
     async def test(server: FaultyServer) -> None:
-        async with watched(server) as both:
+        async with watched(server, PATIENT) as both:
             await until(both.equal)
             both.mirror.batches.clear()
             change(server)
@@ -184,7 +181,7 @@ def test_server_ends_watches_in_time_and_nothing_is_lost() -> None:
             await server.follow(call, response, since, asyncio.get_running_loop().time() + 0.05)
             return response
 
-        async with watched(server) as both:
+        async with watched(server, PATIENT) as both:
             await until(both.equal)
             server.inject("watch", *[short] * 30)
             await server.stop()

@@ -11,9 +11,10 @@ from aiohttp import web
 
 from tests.kube import faults
 from tests.kube.faulty_server import Call, Fault, FaultyServer
-from tests.kube.mirror import QUICK, until
+from tests.kube.mirror import PATIENT, QUICK, until
 from tests.kube.objects import service
 from tests.kube.watched import LOOPS, change, run, watched
+from userproxy.kube.timing import WatchTiming
 from userproxy.model import ServiceName
 
 each_loop = pytest.mark.parametrize("loop", LOOPS)
@@ -85,7 +86,7 @@ def test_watch_expired_twice() -> None:
 @pytest.mark.parametrize("relist", [faults.gone_410, faults.gone_in_stream])
 def test_expired_watch_relists_once_and_tells_only_the_difference(relist: Fault) -> None:
     async def test(server: FaultyServer) -> None:
-        async with watched(server) as both:
+        async with watched(server, PATIENT) as both:
             await until(both.equal)
             server.inject("watch", relist, relist, relist)
             await server.stop()
@@ -106,7 +107,7 @@ def test_version_from_the_future_is_given_up() -> None:
     """A server set back to an older state is silent for a version that it does not have yet; then a list is needed."""
 
     async def test(server: FaultyServer) -> None:
-        async with watched(server) as both:
+        async with watched(server, msgspec.structs.replace(QUICK, read=1.5)) as both:
             await until(both.equal)
             await server.stop()
             server.know_streaming_list = False
@@ -142,7 +143,7 @@ def test_shuffled_burst_cut_in_it() -> None:
 
     async def test(server: FaultyServer) -> None:
         server.inject("stream-list", *[faults.shuffled_burst_cut] * 3)
-        async with watched(server) as both:
+        async with watched(server, PATIENT) as both:
             await until(both.equal)
             change(server)
             await both.settle()
@@ -156,7 +157,7 @@ def test_shuffled_burst_cut_in_it() -> None:
 def test_shuffled_burst_in_pieces() -> None:
     async def test(server: FaultyServer) -> None:
         server.inject("stream-list", *[faults.shuffled_burst] * 3)
-        async with watched(server) as both:
+        async with watched(server, PATIENT) as both:
             await both.settle()
             assert {call.verb for call in server.calls} == {"stream-list"}
             first = next(batch for batch in both.mirror.batches if batch.resource == "services")
@@ -166,18 +167,18 @@ def test_shuffled_burst_in_pieces() -> None:
     run("uvloop", test)
 
 
-@pytest.mark.parametrize("seconds", [0.1, 0.4])
-def test_late_mark_of_the_end(seconds: float) -> None:
+@pytest.mark.parametrize("timing", [PATIENT, QUICK])
+def test_late_mark_of_the_end(timing: WatchTiming) -> None:
     """Waited for when it comes in time; else a plain list replaces it."""
 
     async def test(server: FaultyServer) -> None:
-        server.inject("stream-list", *[faults.late_end(seconds)] * 3)
-        async with watched(server) as both:
+        server.inject("stream-list", *[faults.late_end(0.4)] * 3)
+        async with watched(server, timing) as both:
             await until(lambda: len(server.calls) == 3)
             change(server)
             await both.settle()
             plain = "list" in {call.verb for call in server.calls}
-            assert plain == (seconds > QUICK.initial_silence)
+            assert plain == (timing is QUICK)
 
     run("uvloop", test)
 
@@ -204,7 +205,7 @@ def test_server_that_ignores_send_initial_events(empty: bool) -> None:
 def test_too_many_requests_waits_as_told() -> None:
     async def test(server: FaultyServer) -> None:
         server.inject("stream-list", *[faults.too_many_429] * 3)
-        async with watched(server) as both:
+        async with watched(server, PATIENT) as both:
             await until(lambda: len(server.calls) == 3)
             began = asyncio.get_running_loop().time()
             await both.settle()
@@ -219,7 +220,7 @@ def test_server_killed_and_restarted_meanwhile_changed(caplog: pytest.LogCapture
     caplog.set_level(logging.INFO, "userproxy.kube")
 
     async def test(server: FaultyServer) -> None:
-        async with watched(server) as both:
+        async with watched(server, PATIENT) as both:
             await until(both.equal)
             before = {name: dict(store) for name, store in both.mirror.stores.items()}
             await server.stop()
@@ -260,7 +261,7 @@ def test_missing_right_is_said(caplog: pytest.LogCaptureFixture) -> None:
 def test_streaming_lists_that_always_break_off_give_way_to_a_plain_list() -> None:
     async def test(server: FaultyServer) -> None:
         server.inject("stream-list", *[faults.error_500_in_stream] * 300)
-        async with watched(server) as both:
+        async with watched(server, PATIENT) as both:
             await until(both.equal)
             assert [call.verb for call in server.calls].count("stream-list") == 3
             server.faults.clear()
@@ -277,8 +278,7 @@ def test_object_too_large_for_a_line_is_taken_from_a_list() -> None:
         huge["metadata"]["annotations"] = {"padding": "x" * 17_000_000}
         server.put("services", huge)
         # 17 MB take the server a while on a busy machine.
-        patient = msgspec.structs.replace(QUICK, read=5.0, initial_silence=5.0, initial_total=5.0)
-        async with watched(server, patient) as both:
+        async with watched(server, PATIENT) as both:
             await until(both.equal, 20)
             server.put("services", {**huge, "spec": service("huge", "10.96.0.91")["spec"]})
             await until(both.equal, 20)
@@ -300,7 +300,7 @@ def test_list_from_an_expired_version_is_asked_again_for_the_newest() -> None:
     async def test(server: FaultyServer) -> None:
         server.know_streaming_list = False
         server.inject("list", expired)
-        async with watched(server) as both:
+        async with watched(server, PATIENT) as both:
             await until(both.equal)
             assert service_lists(server) == ["0", None]
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from userproxy.standalone.applying import apply
-from userproxy.standalone.fieldsets import from_fields_v1, leaves, shown, to_fields_v1
+from userproxy.standalone.fieldsets import from_fields_v1, shown, to_fields_v1
 from userproxy.standalone.kinds import SERVICE
+from userproxy.standalone.leaves import leaves
 from userproxy.standalone.ownership import APPLY, Owner, Writer, after_update
 from userproxy.standalone.statuses import Refusal
 

@@ -21,14 +21,11 @@ from userproxy.core.policy import Verdict
 from userproxy.dataplane.listeners import Listeners, Opened
 from userproxy.dataplane.plane import Deliver, PlaneSettings
 from userproxy.dataplane.wire import (
-    MAX_DESCRIPTORS,
     AffinityNews,
     Follow,
     Forget,
-    Listen,
     Serve,
     Setup,
-    Unlisten,
 )
 from userproxy.dataplane.worker_link import WorkerLink
 from userproxy.model import ListenerSpec, PortKey
@@ -73,6 +70,8 @@ class WorkerPool:
         self._paused_before = 0
         self._short_lives = [0] * workers
         self._stopping = False
+        self._unconfirmed = False
+        """whether workers were told of new Service ports since they confirmed what they were told"""
         self._deliver: Deliver | None = None
         self.links: dict[int, WorkerLink] = {}
         self.replaced = 0
@@ -81,10 +80,9 @@ class WorkerPool:
         """is to hear of each of them"""
 
     async def start(self) -> None:
-        """Start the workers."""
+        """Start the workers, whose own start goes on meanwhile: `close` is the first to wait for it."""
         for index in range(self._count):
             self._start(index)
-        await self._confirmed()
 
     async def run(self) -> None:
         """Look after the workers until cancelled: one that hangs is killed, and a dead one is replaced at once."""
@@ -115,10 +113,25 @@ class WorkerPool:
             self._unlisten(refused)
             await self._confirmed()
         self._listeners.silence(servings)
+        fresh = {serving.key for serving in servings}.difference(self._servings)
         self._servings.update((serving.key, serving) for serving in servings)
         self._keep_affinity(servings)
         self._tell_servings(self.links.values(), servings)
-        await self._confirmed()
+        # Nobody reaches a new Service port yet, and workers hear of its listeners after its endpoints.
+        opened = self._open(
+            [serving for serving in servings if serving.key in fresh],
+            [spec for spec in specs if spec.key in fresh],
+        )
+        self._unconfirmed |= bool(fresh)
+        others = [spec for spec in specs if spec.key not in fresh]
+        if others or len(fresh) < len(servings):
+            await self._confirmed()
+            more = self._open([serving for serving in servings if serving.key not in fresh], others)
+            opened.addresses.update(more.addresses)
+            opened.failures.update(more.failures)
+        return opened
+
+    def _open(self, servings: Sequence[Serving], specs: Sequence[ListenerSpec]) -> Opened:
         self._listeners.admit(servings)
         opened = self._listeners.open_all(specs)
         if lost := [spec for spec in opened.failures if spec in self._accepting]:
@@ -129,9 +142,13 @@ class WorkerPool:
         return opened
 
     async def close(self, specs: Sequence[ListenerSpec], keys: Sequence[PortKey]) -> None:
-        """Close listeners and forget Service ports; connections already open go on."""
+        """Close listeners and forget Service ports; connections already open go on.
+
+        Returns when workers have done what they were told, what `open` told them included.
+        """
         if specs:
             self._unlisten(specs)
+        if specs or self._unconfirmed:
             await self._confirmed()
         for spec in specs:
             self._listeners.close(spec)
@@ -226,7 +243,12 @@ class WorkerPool:
 
     def _start(self, index: int) -> None:
         link = self.links[index] = WorkerLink(
-            index, self._lost, self._flows, self._pass_on, transparent=self._settings.transparent
+            index,
+            self._listeners.socket_of,
+            self._lost,
+            self._flows,
+            self._pass_on,
+            transparent=self._settings.transparent,
         )
         settings = self._settings
         link.send(
@@ -247,7 +269,7 @@ class WorkerPool:
         self._tell_servings([link], list(self._servings.values()))
         for piece in self.affinity.everything(time.monotonic(), AFFINITY_BATCH):
             link.send(AffinityNews((piece,)))
-        self._tell_listeners(link, list(self._accepting))
+        link.listen(self._accepting)
 
     def _lost(self, link: WorkerLink) -> None:
         """The worker's wire closed without our doing: it died or was killed."""
@@ -316,21 +338,17 @@ class WorkerPool:
         ]
         self._accepting.update(fresh)
         for link in self.links.values():
-            self._tell_listeners(link, fresh)
-
-    def _tell_listeners(self, link: WorkerLink, specs: Sequence[ListenerSpec]) -> None:
-        for start in range(0, len(specs), MAX_DESCRIPTORS):
-            part = tuple(specs[start : start + MAX_DESCRIPTORS])
-            link.send(Listen(part), [self._listeners.socket_of(spec, link.index).fileno() for spec in part])
+            link.listen(fresh)
 
     def _unlisten(self, specs: Sequence[ListenerSpec]) -> None:
         self._accepting.difference_update(specs)
         for link in self.links.values():
-            link.send(Unlisten(tuple(specs)))
+            link.unlisten(specs)
 
     async def _confirmed(self) -> None:
         """Wait until every worker has done what it was told."""
         waiting = [link.confirmation() for link in self.links.values()]
+        self._unconfirmed = False
         if waiting:
             await asyncio.wait(waiting, timeout=CONFIRM_SECONDS)
 

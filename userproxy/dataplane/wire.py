@@ -158,32 +158,44 @@ class Wire:
         return bool(self._outgoing)
 
     def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
-        """Send `message`, or queue it until `flush`. Raises WireClosed."""
+        """Send `message`, or queue what the socket does not take until `flush`. Raises WireClosed."""
         body = _encode(message)
+        data = memoryview(_HEADER.pack(len(body)) + body)
+        if not self._outgoing:
+            sent = self._write(data, descriptors)
+            if sent == len(data):
+                return
+            if sent:
+                # The descriptors went with the first bytes (unix(7)); the rest follows without them.
+                data, descriptors = data[sent:], ()
         # Copies, since the caller may close its descriptors while the message still waits.
-        copies = [os.dup(descriptor) for descriptor in descriptors]
-        self._outgoing.append((memoryview(_HEADER.pack(len(body)) + body), copies))
+        self._outgoing.append((data, [os.dup(descriptor) for descriptor in descriptors]))
         self.flush()
 
     def flush(self) -> None:
         """Write what waits, as far as the socket takes it. Raises WireClosed."""
         while self._outgoing:
-            data, descriptors = self._outgoing[0]
-            rights = (
-                [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
-            )
-            try:
-                sent = self.sock.sendmsg([data], rights, socket.MSG_NOSIGNAL)
-            except BlockingIOError:
+            data, copies = self._outgoing[0]
+            sent = self._write(data, copies)
+            if not sent:
                 return
-            except OSError as error:
-                raise WireClosed(f"the other process is gone: {error}") from error
-            close_all(descriptors)
+            close_all(copies)
             if sent < len(data):
-                # The descriptors went with the first bytes (unix(7)); the rest follows without them.
                 self._outgoing[0] = data[sent:], ()
             else:
                 self._outgoing.popleft()
+
+    def _write(self, data: memoryview, descriptors: Sequence[int]) -> int:
+        """Return how many bytes the socket took."""
+        rights = (
+            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+        )
+        try:
+            return self.sock.sendmsg([data], rights, socket.MSG_NOSIGNAL)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise WireClosed(f"the other process is gone: {error}") from error
 
     def receive(self) -> Iterator[Message]:
         """Yield the messages that have arrived. Raises WireClosed at the end of the stream."""

@@ -14,12 +14,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 
 from userproxy.core.counters import PortCounters
 from userproxy.core.flows import Flow
 from userproxy.core.inspection import Inspection
 from userproxy.dataplane.wire import (
+    MAX_DESCRIPTORS,
     TRANSPARENT,
     AffinityNews,
     Confirm,
@@ -27,13 +29,15 @@ from userproxy.dataplane.wire import (
     Flows,
     Inspect,
     Inspected,
+    Listen,
     Report,
     ToWorker,
+    Unlisten,
     Wire,
     WireClosed,
 )
 from userproxy.logs import worker_environment
-from userproxy.model import PortKey
+from userproxy.model import ListenerSpec, PortKey
 
 log = logging.getLogger(__name__)
 
@@ -42,11 +46,12 @@ KEPT_ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LANG", "LC_ALL", "TZ", 
 
 
 class WorkerLink:
-    """A running worker. `lost` is called once, when its wire closes."""
+    """A running worker. `lost` is called once, when its wire closes; `socket_of` gives what this worker listens on."""
 
     def __init__(
         self,
         index: int,
+        socket_of: Callable[[ListenerSpec, int], socket.socket],
         lost: Callable[[WorkerLink], None],
         flows: Callable[[Sequence[Flow], int], None],
         affinity: Callable[[WorkerLink, AffinityNews], None],
@@ -69,12 +74,17 @@ class WorkerLink:
         self.counters: dict[PortKey, PortCounters] = {}
         self.connections = 0
         self.paused = 0
+        self._socket_of = socket_of
         self._lost = lost
         self._flows = flows
         self._affinity = affinity
         self._wire = Wire(ours)
         self._open = True
         self._number = 0
+        self._unheard: dict[ListenerSpec, None] = {}
+        """listeners to be handed over when the wire takes more: what waits there holds a copy of each descriptor"""
+        self._unasked: list[int] = []
+        """confirmations to ask for after that"""
         self._confirmations: dict[int, asyncio.Future[None]] = {}
         self._inspections: dict[int, asyncio.Future[Inspection | None]] = {}
         self._loop = asyncio.get_running_loop()
@@ -92,6 +102,18 @@ class WorkerLink:
         if self._wire.waiting:
             self._loop.add_writer(self._wire.sock.fileno(), self._writable)
 
+    def listen(self, specs: Iterable[ListenerSpec]) -> None:
+        """Hand listeners over, as fast as the worker takes them."""
+        self._unheard.update(dict.fromkeys(specs))
+        self._hand_over()
+
+    def unlisten(self, specs: Sequence[ListenerSpec]) -> None:
+        """Make the worker let go of listeners; after its confirmation they may be closed."""
+        heard = tuple(spec for spec in specs if spec not in self._unheard)
+        for spec in specs:
+            self._unheard.pop(spec, None)
+        self.send(Unlisten(heard))
+
     def confirmation(self) -> asyncio.Future[None]:
         """Return a future that is done when the worker has done all it was told so far, or is gone."""
         done = self._loop.create_future()
@@ -100,7 +122,8 @@ class WorkerLink:
             return done
         self._number += 1
         self._confirmations[self._number] = done
-        self.send(Confirm(self._number))
+        self._unasked.append(self._number)
+        self._hand_over()
         return done
 
     def inspection(self, key: PortKey | None, limit: int) -> asyncio.Future[Inspection | None]:
@@ -155,6 +178,18 @@ class WorkerLink:
             return
         if not self._wire.waiting:
             self._loop.remove_writer(self._wire.sock.fileno())
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        while self._unheard and self._open and not self._wire.waiting:
+            part = tuple(islice(self._unheard, MAX_DESCRIPTORS))
+            for spec in part:
+                del self._unheard[spec]
+            self.send(Listen(part), [self._socket_of(spec, self.index).fileno() for spec in part])
+        if not self._unheard:
+            for number in self._unasked:
+                self.send(Confirm(number))
+            self._unasked.clear()
 
     def _confirmed(self, number: int) -> None:
         done = self._confirmations.pop(number, None)

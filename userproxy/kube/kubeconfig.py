@@ -1,16 +1,19 @@
 """Reads credentials with kubernetes_asyncio's loaders: a kubeconfig file, or what a Pod is given.
 
 Owns the use of that package, which is imported only when needed (it costs 38 MiB of memory): its loaders serve, its clients,
-models and Watch do not. Owns also the gaps filled around the loaders: secrets kept out of messages, a bound on the run time of
-exec plugins, and the list of files whose change means that all must be read again.
+models and Watch do not. Owns also the gaps filled around the loaders: secrets kept out of messages and off the disk, a bound on
+the run time of exec plugins, and the list of files whose change means that all must be read again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import atexit
+import dataclasses
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +60,15 @@ async def read_kubeconfig(path: str, master: str, environ: Mapping[str, str]) ->
                 "use an exec plugin, a token or a client certificate"
             )
         configuration = Configuration()
-        async with asyncio.timeout(EXEC_PLUGIN_SECONDS + 10):
-            await loader.load_and_set(configuration)
-        expires = getattr(loader, "exec_plugin_expiry", None)
-        return _access(
-            configuration, master, where, before, environ, expires.timestamp() if expires else None
-        )
+        with _files_of_the_loader() as made:
+            async with asyncio.timeout(EXEC_PLUGIN_SECONDS + 10):
+                await loader.load_and_set(configuration)
+            expires = getattr(loader, "exec_plugin_expiry", None)
+            access = _access(
+                configuration, master, where, before, environ, expires.timestamp() if expires else None
+            )
+            kept = tuple(stamp for stamp in access.files if stamp[0] not in made())
+        return dataclasses.replace(access, files=kept)
     except UsageError:
         raise
     except (*_LOADER_ERRORS, ConfigException, yaml.YAMLError) as error:
@@ -126,6 +132,30 @@ def _access(
         files,
         expires,
     )
+
+
+@contextmanager
+def _files_of_the_loader() -> Iterator[Callable[[], set[str]]]:
+    """Remove at the end the files that the loader makes of certificates and keys inside a kubeconfig; yields what tells them.
+
+    The loader keeps them, and a descriptor of each, to the end of the process: with keys that rotate ever more of them, and
+    after a kill the keys stay on the disk. What was read of them serves from memory.
+    """
+    from kubernetes_asyncio.config import kube_config
+
+    def made() -> set[str]:
+        return set(kube_config._temp_files.values())
+
+    try:
+        yield made
+    finally:
+        files = made()
+        for descriptor in Path("/proc/self/fd").iterdir() if files else ():
+            with suppress(OSError):  # the descriptor of this listing is closed by now
+                if str(descriptor.readlink()) in files:
+                    os.close(int(descriptor.name))
+        kube_config._cleanup_temp_files()
+        atexit.unregister(kube_config._cleanup_temp_files)
 
 
 def _demand_file(path: str) -> None:

@@ -12,11 +12,11 @@ from userproxy.standalone.fieldsets import (
     SELF,
     Path,
     item_step,
-    leaves,
     shown,
     step_keys,
     without_containers,
 )
+from userproxy.standalone.leaves import leaves
 from userproxy.standalone.objects import Json, clone
 from userproxy.standalone.ownership import Owner, Writer
 from userproxy.standalone.schema import ANY, Shape, Type

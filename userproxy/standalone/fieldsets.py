@@ -1,7 +1,7 @@
-"""Sets of fields of an object, as server-side apply names them: taken from an object, written as FieldsV1, shown to people.
+"""Sets of fields of an object, as server-side apply names them: written as FieldsV1, read from it, shown to people.
 
-Owns the paths. Who owns which set is in `ownership`, what follows for a write in `applying`. Source: the
-structured-merge-diff library, `fieldpath` and `typed`.
+Owns the paths. Which of them an object has is told by `leaves`, who owns which set by `ownership`, what follows for a write by
+`applying`. Source: the structured-merge-diff library, `fieldpath` and `typed`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 from userproxy.standalone.objects import Json
-from userproxy.standalone.schema import ANY, Shape, Type
+from userproxy.standalone.schema import Shape
 
 Path: TypeAlias = tuple[str, ...]
 """Steps from the object: `f:name` into a field or map key, `k:{...}` to a list item by its keys, `v:...` to a set item.
@@ -20,55 +20,6 @@ A last step `.` is the map or list item itself."""
 
 SELF = "."
 _DEFAULT_KEYS = {"protocol": "TCP"}
-_METADATA_FIELDS = ("annotations", "finalizers", "generateName", "labels", "ownerReferences")
-"""Metadata that someone owns; the rest belongs to the server."""
-
-
-def leaves(item: Json, shape: Shape, *, status: bool) -> dict[Path, Any]:
-    """Return every owned field of an object with its value; `status`: the status alone, or everything but it."""
-    found: dict[Path, Any] = {}
-    for name, value in item.items():
-        if name in ("kind", "apiVersion") or (name == "status") != status:
-            continue
-        if name == "metadata":
-            value = {key: part for key, part in value.items() if key in _METADATA_FIELDS}
-            if not value:
-                continue
-        _collect(value, shape.fields.get(name, ANY), (f"f:{name}",), found)
-    return found
-
-
-def _collect(value: Any, shape: Shape, path: Path, found: dict[Path, Any]) -> None:
-    if shape.type is Type.STRUCT and isinstance(value, dict) and value and not shape.atomic:
-        if not shape.always:  # may be absent, so that being there is something to own
-            found[(*path, SELF)] = True
-        for name, item in value.items():
-            _collect(item, shape.fields.get(name, ANY), (*path, f"f:{name}"), found)
-    elif (
-        shape.type is Type.MAP
-        and shape.item is not None
-        and isinstance(value, dict)
-        and value
-        and not shape.atomic
-    ):
-        found[(*path, SELF)] = True
-        for name, item in value.items():
-            _collect(item, shape.item, (*path, f"f:{name}"), found)
-    elif shape.list_keys and shape.item is not None and isinstance(value, list) and value:
-        found[(*path, SELF)] = True
-        for item in value:
-            place = (*path, item_step(item, shape))
-            if shape.item.atomic:
-                found[place] = item
-                continue
-            found[(*place, SELF)] = True
-            for name, part in item.items():
-                _collect(part, shape.item.fields.get(name, ANY), (*place, f"f:{name}"), found)
-    elif shape.is_set and isinstance(value, list) and value:
-        found[(*path, SELF)] = True
-        found.update(((*path, f"v:{_compact(item)}"), item) for item in value)
-    else:
-        found[path] = value
 
 
 def item_step(item: Json, shape: Shape) -> str:
@@ -83,7 +34,7 @@ def item_step(item: Json, shape: Shape) -> str:
 
 @functools.lru_cache(maxsize=4096, typed=True)
 def _item_step(keys: tuple[str, ...], values: tuple[Any, ...]) -> str:
-    return f"k:{_compact(dict(sorted(zip(keys, values, strict=True))))}"
+    return f"k:{compact(dict(sorted(zip(keys, values, strict=True))))}"
 
 
 def step_keys(step: str) -> Json:
@@ -92,7 +43,8 @@ def step_keys(step: str) -> Json:
     return keys
 
 
-def _compact(value: Any) -> str:
+def compact(value: Any) -> str:
+    """Return a value as a step holds it."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -101,6 +53,7 @@ def without_containers(paths: Iterable[Path]) -> set[Path]:
     return {path for path in paths if path[-1] != SELF or path[-2].startswith("k:")}
 
 
+_OWNERS: Path = ("f:metadata", "f:ownerReferences", SELF)
 _OWNER_STEP = 'k:{"uid":'
 _ANY_OWNER = 'k:{"uid":"..."}'
 
@@ -110,6 +63,8 @@ def to_fields_v1(paths: frozenset[Path]) -> Json:
 
     Objects of one kind that one client makes mostly have the same fields, but for the uid of their owner.
     """
+    if _OWNERS not in paths:
+        return _fields_v1(paths)
     owners = [path for path in paths if len(path) > 2 and path[2].startswith(_OWNER_STEP)]
     if len(owners) != 1:
         return _fields_v1(paths)
@@ -184,7 +139,7 @@ def shown(path: Path) -> str:
         if step.startswith("f:"):
             text += f".{step[2:]}"
         elif step.startswith("k:"):
-            text += "[" + ",".join(f"{key}={_compact(value)}" for key, value in step_keys(step).items()) + "]"
+            text += "[" + ",".join(f"{key}={compact(value)}" for key, value in step_keys(step).items()) + "]"
         elif step.startswith("v:"):
             text += f"[={step[2:]}]"
     return text

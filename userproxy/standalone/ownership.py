@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from userproxy.standalone.fieldsets import Path, from_fields_v1, leaves, to_fields_v1, without_containers
+from userproxy.standalone.fieldsets import Path, from_fields_v1, to_fields_v1, without_containers
+from userproxy.standalone.leaves import leaves
 from userproxy.standalone.objects import Json
 from userproxy.standalone.schema import Shape
 
@@ -45,10 +46,15 @@ class Owner(msgspec.Struct, frozen=True):
         return text
 
 
-def read_owners(item: Json) -> tuple[Owner, ...]:
-    """Return the owners that an object names; entries without a manager or fields are left out."""
+def owners_of(item: Json) -> tuple[Owner, ...]:
+    """Return the owners that an object names."""
+    return read_owners(item["metadata"].get("managedFields", []))
+
+
+def read_owners(entries: list[Json]) -> tuple[Owner, ...]:
+    """Return the owners of managedFields; entries without fields are left out."""
     owners = []
-    for entry in item["metadata"].get("managedFields", []):
+    for entry in entries:
         paths = from_fields_v1(entry.get("fieldsV1"))
         writer = Writer(
             entry.get("manager", ""), entry.get("operation", UPDATE), entry.get("subresource", "")
@@ -79,6 +85,35 @@ def _entry(owner: Owner) -> Json:
     return entry
 
 
+def note_update(
+    item: Json,
+    old: Json | None,
+    entries: list[Json],
+    shape: Shape,
+    writer: Writer,
+    api_version: str,
+    now: str,
+) -> None:
+    """Put owners into `item`, which `writer` made of `old`, whose owners `entries` are; changes `item`."""
+    if len(entries) == 1 and _is_of(entries[0], writer, api_version):
+        paths = frozenset(leaves(item, shape, status=writer.subresource == "status"))
+        if entries[0].get("fieldsV1") == to_fields_v1(paths):
+            # the only owner, of the same fields as before, whatever their values
+            item["metadata"]["managedFields"] = entries
+            return
+    write_owners(item, after_update(read_owners(entries), old, item, shape, writer, api_version, now))
+
+
+def _is_of(entry: Json, writer: Writer, api_version: str) -> bool:
+    known = (
+        entry.get("manager"),
+        entry.get("operation"),
+        entry.get("subresource", ""),
+        entry.get("apiVersion"),
+    )
+    return known == (writer.manager, writer.operation, writer.subresource, api_version)
+
+
 def after_update(
     owners: tuple[Owner, ...],
     old: Json | None,
@@ -93,13 +128,6 @@ def after_update(
     after = leaves(new, shape, status=status)
     if old is None and not owners:
         return (Owner(writer, api_version, now, frozenset(after)),)
-    alone = owners[0] if len(owners) == 1 else None
-    if (
-        alone is not None
-        and (alone.writer, alone.api_version) == (writer, api_version)
-        and alone.paths == after.keys()
-    ):
-        return owners  # the only owner of the same fields as before, whatever their values
     before: dict[Path, Any] = leaves(old, shape, status=status) if old is not None else {}
     changed = {path for path, value in after.items() if before.get(path, _MISSING) != value}
     gone = before.keys() - after.keys()

@@ -20,17 +20,18 @@ from userproxy.standalone.applying import apply
 from userproxy.standalone.conforming import conform
 from userproxy.standalone.decoding import DEFAULT_WRITE, WriteOptions, decode
 from userproxy.standalone.deletion import DEFAULT_DELETE, DeleteOptions, Deletions
-from userproxy.standalone.fieldsets import leaves, without_containers
+from userproxy.standalone.fieldsets import without_containers
 from userproxy.standalone.identity import check_identity, keep_metadata, ordered, settle_namespace, wanted
 from userproxy.standalone.kinds import NAMESPACE, SERVICE_CIDR, Kind
+from userproxy.standalone.leaves import leaves
 from userproxy.standalone.objects import Json, clone, key_of, object_key, timestamp
 from userproxy.standalone.ownership import (
     APPLY,
     UPDATE,
     Owner,
     Writer,
-    after_update,
-    read_owners,
+    note_update,
+    owners_of,
     write_owners,
 )
 from userproxy.standalone.resources.namespace import INITIAL
@@ -120,7 +121,7 @@ class Registry:
         if kind.has_status and not kind.declared_status:
             item["status"] = conform({}, kind.shape).item["status"]
         metadata.pop("managedFields", None)
-        track = _keep_owners(owners) if owners is not None else self._track(kind, (), None, options)
+        track = _keep_owners(owners) if owners is not None else self._track(kind, [], None, options)
         self._finish(kind, item, None, track)
         if options.dry_run:
             del item["metadata"]["resourceVersion"]
@@ -207,8 +208,8 @@ class Registry:
             new["status"] = clone(old["status"])
         keep_metadata(new["metadata"], old["metadata"])
         if owners is None:
-            former = read_owners(new if new["metadata"].get("managedFields") else old)
-            track = self._track(kind, former, old, options, "status" if status else "")
+            entries = new["metadata"].get("managedFields") or old["metadata"].get("managedFields", [])
+            track = self._track(kind, entries, old, options, "status" if status else "")
         else:
             track = _keep_owners(owners)
         self._finish(kind, new, old, track)
@@ -231,7 +232,7 @@ class Registry:
     def _track(
         self,
         kind: Kind,
-        owners: tuple[Owner, ...],
+        entries: list[Json],
         old: Json | None,
         options: WriteOptions,
         subresource: str = "",
@@ -241,7 +242,7 @@ class Registry:
         def track(item: Json) -> None:
             writer = Writer(options.manager, UPDATE, subresource)
             moment = timestamp(self._now())
-            write_owners(item, after_update(owners, old, item, kind.shape, writer, kind.api_version, moment))
+            note_update(item, old, entries, kind.shape, writer, kind.api_version, moment)
 
         return track
 
@@ -290,7 +291,7 @@ class Registry:
             old,
             wanted,
             kind.shape,
-            read_owners(old),
+            owners_of(old),
             writer,
             api_version=kind.api_version,
             now=moment,

@@ -65,10 +65,11 @@ async def test_it_comes_to_rest(api: Client) -> None:
         registry.create(POD, "default", pod("a", "10.0.0.1"))
         registry.create(SERVICE, "default", service("web"))
         await until(lambda: len(stored(registry, ENDPOINTS)) == 1 and len(slices(registry)) == 1)
-        await asyncio.sleep(0.3)
-        version = registry.store.version
-        await asyncio.sleep(0.5)
-        assert registry.store.version == version
+        async with asyncio.timeout(10):
+            version = -1
+            while registry.store.version != version:
+                version = registry.store.version
+                await asyncio.sleep(0.5)
 
 
 async def test_what_others_change_is_repaired(api: Client) -> None:

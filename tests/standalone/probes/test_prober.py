@@ -54,6 +54,11 @@ class Scene:
         self.clock.now += seconds
         self.prober._wake.set()
 
+    def at_rest(self) -> bool:
+        """Whether every probe that was due has ended."""
+        targets = [target for pod in self.prober._pods.values() for target in pod.targets.values()]
+        return all(not target.running and target.due > self.clock.now for target in targets)
+
     async def until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(5):
             while not holds():
@@ -101,7 +106,7 @@ async def test_ready_while_the_server_answers() -> None:
             assert not scene.ready()
             await scene.until(scene.ready)
         await scene.pass_time(10)
-        await asyncio.sleep(0.1)
+        await scene.until(scene.at_rest)
         assert scene.ready()  # one failure is not enough
         await scene.pass_time(10)
         await scene.until(lambda: not scene.ready())
