@@ -20,7 +20,7 @@ def filled(directory: Path, count: int = 50) -> None:
     database = Database(directory)
     database.set_origin(5)
     rows = [Row(10 + n, "services", f"default/s{n}", {"metadata": {"name": f"s{n}"}}) for n in range(count)]
-    database.write(Changes(10 + count, rows, [], {"services": 7}, {"a": {"x": 1}}))
+    database.write(Changes(rows, [], {"services": 7}, {"a": {"x": 1}}))
     database.close()
 
 
@@ -28,7 +28,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     filled(tmp_path, 1000)  # more than one statement holds
     database = Database(tmp_path)
     later = Changes(
-        2000, [Row(2000, "services", "default/s3", None)], list(range(10, 510)), {"nodes": 1}, {"a": None}
+        [Row(2000, "services", "default/s3", None)], list(range(10, 510)), {"nodes": 1}, {"a": None}
     )
     database.write(later)
     database.close()
@@ -45,9 +45,9 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 
 
 def test_changes_are_merged_in_order() -> None:
-    first = Changes(1, [Row(1, "k", "a", {})], [], {"k": 1}, {"n": {"v": 1}})
-    first.merge(Changes(2, [Row(2, "k", "a", None)], [1], {"k": 2}, {"n": None}))
-    assert first == Changes(2, [Row(1, "k", "a", {}), Row(2, "k", "a", None)], [1], {"k": 2}, {"n": None})
+    first = Changes([Row(1, "k", "a", {})], [], {"k": 1}, {"n": {"v": 1}})
+    first.merge(Changes([Row(2, "k", "a", None)], [1], {"k": 2}, {"n": None}))
+    assert first == Changes([Row(1, "k", "a", {}), Row(2, "k", "a", None)], [1], {"k": 2}, {"n": None})
 
 
 def test_nobody_else_can_read_it(tmp_path: Path) -> None:

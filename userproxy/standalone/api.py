@@ -263,7 +263,7 @@ async def _read_object(
     body = wire.read_body(text, content_type, kind.kind)
     if options.field_validation == "Ignore":
         return body, options
-    return body, msgspec.structs.replace(options, duplicates=duplicate_fields(text))
+    return body, msgspec.structs.replace(options, duplicates=duplicate_fields(text, body))
 
 
 async def _read_delete_body(request: web.BaseRequest) -> Json:

@@ -32,6 +32,13 @@ _TABLES = (
 )
 
 
+_FOLLOW_VERSION = """
+    CREATE TEMP TRIGGER follow_version AFTER INSERT ON main.revisions
+    BEGIN UPDATE counters SET value = NEW.version WHERE name = 'version'; END
+"""
+"""With this, states alone are written by one statement, which is a transaction of its own."""
+
+
 class Row(msgspec.Struct, frozen=True):
     """One state of an object; `item` is None when the state is that it was deleted."""
 
@@ -44,7 +51,6 @@ class Row(msgspec.Struct, frozen=True):
 class Changes(msgspec.Struct):
     """What one transaction writes; `obsolete` are versions of states that nobody can ask for any more."""
 
-    version: int
     rows: list[Row] = []
     obsolete: list[int] = []
     floors: dict[str, int] = {}
@@ -52,7 +58,6 @@ class Changes(msgspec.Struct):
 
     def merge(self, later: Changes) -> None:
         """Add changes that were made after these."""
-        self.version = later.version
         self.rows += later.rows
         self.obsolete += later.obsolete
         self.floors |= later.floors
@@ -85,6 +90,8 @@ class Database:
             # FULL: what was acknowledged survives a power cut too
             connection.execute("PRAGMA synchronous = FULL")
             _create(connection, file)
+            connection.execute("PRAGMA temp_store = MEMORY")
+            connection.execute(_FOLLOW_VERSION)
         except sqlite3.Error as fault:
             connection.close()
             raise _damaged(file, fault) from fault
@@ -148,19 +155,21 @@ class Database:
             (name, msgspec.json.encode(value)) for name, value in changes.notes.items() if value is not None
         ]
         forgotten = [(name,) for name, value in changes.notes.items() if value is None]
+        statements = [
+            *_in_groups("INSERT OR REPLACE INTO revisions VALUES", rows),
+            *_in_groups("DELETE FROM revisions WHERE version IN", [(each,) for each in changes.obsolete]),
+            *_in_groups("INSERT OR REPLACE INTO floors VALUES", list(changes.floors.items())),
+            *_in_groups("INSERT OR REPLACE INTO notes VALUES", notes),
+            *_in_groups("DELETE FROM notes WHERE name IN", forgotten),
+        ]
         try:
+            if len(statements) == 1 and rows:
+                self._connection.execute(*statements[0])
+                return
             self._connection.execute("BEGIN IMMEDIATE")
             try:
-                self._in_groups("INSERT OR REPLACE INTO revisions VALUES", rows)
-                self._in_groups(
-                    "DELETE FROM revisions WHERE version IN", [(each,) for each in changes.obsolete]
-                )
-                self._in_groups("INSERT OR REPLACE INTO floors VALUES", list(changes.floors.items()))
-                self._in_groups("INSERT OR REPLACE INTO notes VALUES", notes)
-                self._in_groups("DELETE FROM notes WHERE name IN", forgotten)
-                self._connection.execute(
-                    "UPDATE counters SET value = ? WHERE name = 'version'", [changes.version]
-                )
+                for text, values in statements:
+                    self._connection.execute(text, values)
                 self._connection.execute("COMMIT")
             except sqlite3.Error:
                 # a full disk ends the transaction by itself
@@ -169,16 +178,6 @@ class Database:
                 raise
         except sqlite3.Error as fault:
             raise self._unwritable(fault) from fault
-
-    def _in_groups(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
-        """Run a statement that ends in a list of rows, with many of them at once."""
-        for start in range(0, len(rows), _ROWS):
-            group = rows[start : start + _ROWS]
-            one = "(" + ",".join("?" * len(group[0])) + ")"
-            # `x IN (VALUES (1),(2))` and `INSERT ... VALUES (1),(2)` differ in the parentheses alone
-            listed = ",".join([one] * len(group))
-            text = f"{statement} (VALUES {listed})" if statement.endswith("IN") else f"{statement} {listed}"
-            self._connection.execute(text, [value for row in group for value in row])
 
     def _unwritable(self, fault: sqlite3.Error) -> StoreError:
         return StoreError(f"store {self.file} cannot be written: {fault}; make room, or check the disk")
@@ -257,3 +256,14 @@ def _create(connection: sqlite3.Connection, file: Path) -> None:
 
 def _damaged(file: Path, fault: object) -> StoreError:
     return StoreError(f"store {file} is damaged: {fault}; move it away to begin with an empty one")
+
+
+def _in_groups(statement: str, rows: Sequence[tuple[object, ...]]) -> Iterator[tuple[str, list[object]]]:
+    """Yield statements that end in a list of rows, with many of these in each, and their values."""
+    for start in range(0, len(rows), _ROWS):
+        group = rows[start : start + _ROWS]
+        one = "(" + ",".join("?" * len(group[0])) + ")"
+        # `x IN (VALUES (1),(2))` and `INSERT ... VALUES (1),(2)` differ in the parentheses alone
+        listed = ",".join([one] * len(group))
+        text = f"{statement} (VALUES {listed})" if statement.endswith("IN") else f"{statement} {listed}"
+        yield text, [value for row in group for value in row]

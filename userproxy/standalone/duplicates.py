@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
+
 _MOST = 20
 """Fields that are named; a hostile body could hold a million."""
 
@@ -16,8 +18,13 @@ class _Pairs(list[tuple[str, Any]]):
     """An object as its pairs, so that it is told from an array."""
 
 
-def duplicate_fields(text: bytes) -> tuple[str, ...]:
-    """Return paths such as `spec.ports[0].port`; empty for text that is no JSON, which others refuse."""
+def duplicate_fields(text: bytes, value: Any) -> tuple[str, ...]:
+    """Return paths such as `spec.ports[0].port`; empty for text that is no JSON, which others refuse.
+
+    `value` is what the text was decoded to.
+    """
+    if _is_all_of(text, value):
+        return ()
     seen = False
 
     def look(pairs: list[tuple[str, Any]]) -> None:
@@ -33,6 +40,14 @@ def duplicate_fields(text: bytes) -> tuple[str, ...]:
     except (ValueError, RecursionError):
         return ()
     return tuple(found)
+
+
+def _is_all_of(text: bytes, value: Any) -> bool:
+    """Return whether a text, but for its spaces, is what its value is encoded to, so that nothing in it was lost."""
+    try:
+        return msgspec.json.format(text, indent=-1) == msgspec.json.encode(value)
+    except (msgspec.MsgspecError, RecursionError):
+        return False
 
 
 def _collect(value: Any, path: str, found: list[str]) -> None:

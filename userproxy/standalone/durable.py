@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from userproxy.standalone.store import HISTORY, Event, MemoryStore
 
 log = logging.getLogger(__name__)
 
+_OBSOLETE_AT_ONCE = 500
+"""States that are removed together, as each removal touches pages that are not written otherwise."""
 _RETRY_SECONDS = 1.0
 """Pause after a write that failed, such as on a full disk."""
 
@@ -45,11 +48,13 @@ class DurableStore(MemoryStore):
         super().__init__(start=start if origin is None else origin, history=history)
         self._database = database
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
-        self._gathered = Changes(self._version)
+        self._gathered = Changes()
         self._made = self._safe = 0
         """Number of changes made, and of those that are on the disk."""
         self._running: asyncio.Future[None] | None = None
         self._called: asyncio.Handle | None = None
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        """Who waits for a number of changes to be on the disk, lowest number first."""
         self._fault: StoreError | None = None
         self._closed = False
         if origin is None:
@@ -77,6 +82,7 @@ class DurableStore(MemoryStore):
                 self._shelf(kinds[resource]).known_from = floor
         for shelf in self._shelves.values():
             shelf.keys = sorted(shelf.objects)
+            self._trim(shelf)
         self._notes = database.notes()
         self._version = database.counter("version") or self._start
 
@@ -102,7 +108,6 @@ class DurableStore(MemoryStore):
 
     def _changed(self) -> None:
         self._made += 1
-        self._gathered.version = self._version
         if self._running is None and self._called is None:
             try:
                 loop = asyncio.get_running_loop()
@@ -120,14 +125,15 @@ class DurableStore(MemoryStore):
     async def settle(self) -> None:
         """Return when every change made until now is on the disk. Raises StoreError when the disk does not take it."""
         wanted = self._made
-        while self._safe < wanted:
-            if self._fault is not None:
-                raise self._fault
-            if self._running is None:
-                self._write()
-            if self._running is not None:
-                # unlike an await of the future, this does not cancel the write for the others
-                await asyncio.wait([self._running])
+        if self._safe >= wanted:
+            return
+        if self._fault is not None:
+            raise self._fault
+        if self._running is None:
+            self._write()
+        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((wanted, waiting))
+        await waiting
 
     def _write(self) -> None:
         if self._called is not None:
@@ -136,7 +142,11 @@ class DurableStore(MemoryStore):
         if self._running is not None or self._closed or self._made == self._safe:
             return
         changes, made = self._gathered, self._made
-        self._gathered = Changes(self._version)
+        self._gathered = Changes()
+        if len(changes.obsolete) < min(_OBSOLETE_AT_ONCE, self._history):
+            # what goes may go later: after a crash there is but more history than needed
+            self._gathered.obsolete, changes.obsolete = changes.obsolete, []
+            self._gathered.floors, changes.floors = changes.floors, {}
         running = asyncio.get_running_loop().run_in_executor(self._thread, self._database.write, changes)
         self._running = running
         running.add_done_callback(lambda done: self._written(done, changes, made))
@@ -149,6 +159,7 @@ class DurableStore(MemoryStore):
             if self._fault is not None:
                 log.info("%s can be written again", self._database.file)
             self._safe, self._fault = made, None
+            self._wake(made)
             if self._made > made:
                 self._called = loop.call_soon(self._write)
             return
@@ -160,6 +171,18 @@ class DurableStore(MemoryStore):
         changes.merge(self._gathered)
         self._gathered, self._fault = changes, fault
         self._called = loop.call_later(_RETRY_SECONDS, self._write)
+        self._wake(self._made)
+
+    def _wake(self, upto: int) -> None:
+        """Let those go on who wait for no more than `upto` changes; with a fault they are told of it."""
+        while self._waiting and self._waiting[0][0] <= upto:
+            _wanted, waiting = self._waiting.popleft()
+            if waiting.done():
+                continue  # was cancelled
+            if self._fault is None:
+                waiting.set_result(None)
+            else:
+                waiting.set_exception(self._fault)
 
     async def close(self) -> None:
         """Write what is left and close the file; what cannot be written is told in the log. May be called twice."""

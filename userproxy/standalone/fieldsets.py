@@ -11,6 +11,8 @@ import json
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
+import msgspec
+
 from userproxy.standalone.objects import Json
 from userproxy.standalone.schema import Shape
 
@@ -45,7 +47,7 @@ def step_keys(step: str) -> Json:
 
 def compact(value: Any) -> str:
     """Return a value as a step holds it."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return msgspec.json.encode(value).decode()
 
 
 def without_containers(paths: Iterable[Path]) -> set[Path]:

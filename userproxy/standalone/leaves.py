@@ -15,7 +15,8 @@ from userproxy.standalone.schema import ANY, Shape, Type
 _METADATA_FIELDS = frozenset(("annotations", "finalizers", "generateName", "labels", "ownerReferences"))
 """Metadata that someone owns; the rest belongs to the server."""
 _MOST_BELOW = 256
-"""Places kept below a map or list, whose keys come from clients."""
+_LONGEST_STEP = 320
+"""Places kept below a map or list, and letters of their keys: these come from clients."""
 
 Leaves = dict[Path, Any]
 """Values by their paths; maps, lists and structs that are owned themselves are there with True."""
@@ -80,9 +81,11 @@ class _Place:
                 place.add_parts(item, found)
 
     def _keep(self, step: str, path: Path, shape: Shape) -> _Place:
-        if len(self._below) >= _MOST_BELOW:
-            self._below.clear()
-        place = self._below[step] = _Place(path, shape)
+        place = _Place(path, shape)
+        if len(step) <= _LONGEST_STEP:
+            if len(self._below) >= _MOST_BELOW:
+                self._below.clear()
+            self._below[step] = place
         return place
 
 

@@ -122,7 +122,7 @@ class Registry:
             item["status"] = conform({}, kind.shape).item["status"]
         metadata.pop("managedFields", None)
         track = _keep_owners(owners) if owners is not None else self._track(kind, [], None, options)
-        self._finish(kind, item, None, track)
+        self._finish(kind, item, None, track, prepared=options.prepared)
         if options.dry_run:
             del item["metadata"]["resourceVersion"]
         else:
@@ -207,17 +207,17 @@ class Registry:
         elif kind.has_status and not (kind.declared_status and given_status):
             new["status"] = clone(old["status"])
         keep_metadata(new["metadata"], old["metadata"])
+        # a version of its own, or equal objects would differ
+        new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
         if owners is None:
             entries = new["metadata"].get("managedFields") or old["metadata"].get("managedFields", [])
             track = self._track(kind, entries, old, options, "status" if status else "")
         else:
             track = _keep_owners(owners)
-        self._finish(kind, new, old, track)
+        self._finish(kind, new, old, track, prepared=options.prepared)
         if kind.counts_generation and wanted(kind, new) != wanted(kind, old):
             new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
-        # a version of its own, or equal objects would differ; the order of metadata is that of the wire
-        new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
-        new["metadata"] = ordered(kind, new["metadata"])
+            new["metadata"] = ordered(kind, new["metadata"])
         if new == old:
             return Written(old, warnings=warnings + kind.warn(old))
         released = old["metadata"].get("finalizers") and not new["metadata"].get("finalizers")
@@ -246,10 +246,12 @@ class Registry:
 
         return track
 
-    def _finish(self, kind: Kind, item: Json, old: Json | None, track: Track) -> None:
+    def _finish(
+        self, kind: Kind, item: Json, old: Json | None, track: Track, *, prepared: bool = False
+    ) -> None:
         """Default, note owners, allot, check; changes `item`. Raises Refusal (422)."""
-        item["metadata"] = ordered(kind, item["metadata"])
-        kind.default(item)
+        if not prepared:
+            kind.default(item)
         track(item)
         name = item["metadata"].get("name", "")
         causes = []
@@ -260,7 +262,8 @@ class Registry:
             raise statuses.unprocessable(kind, name, causes)
         # what defaults and allotting added stands at the end; the wire has its own order
         metadata = ordered(kind, item["metadata"])
-        item.update(conform({**item, "metadata": {}}, kind.shape).item)
+        if not prepared:
+            item.update(conform({**item, "metadata": {}}, kind.shape).item)
         item["metadata"] = metadata
 
     def apply(

@@ -182,12 +182,15 @@ class MemoryStore:
     def _record(self, shelf: _Shelf, event: Event) -> None:
         shelf.past.append(event)
         self._keep(event)
+        self._trim(shelf)
+        for listener in tuple(shelf.listeners):
+            listener(event)
+
+    def _trim(self, shelf: _Shelf) -> None:
         while len(shelf.past) > self._history:
             oldest = shelf.past.popleft()
             shelf.known_from = oldest.version
             self._forget(oldest)
-        for listener in tuple(shelf.listeners):
-            listener(event)
 
     def _keep(self, event: Event) -> None:
         """Called with each change; in memory there is nothing more to do."""

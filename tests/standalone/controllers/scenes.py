@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from userproxy.standalone.addresses import ServiceAddresses, parse_service_cidr
+from userproxy.standalone.conforming import conform_thoroughly
 from userproxy.standalone.controllers.in_process import InProcess
 from userproxy.standalone.controllers.loop import Controllers
 from userproxy.standalone.controllers.state import Settings
@@ -40,10 +41,36 @@ def new_registry() -> Registry:
     return registry
 
 
+class Checked(InProcess):
+    """This process's registry, and a look at whether what controllers write may be stored as it is."""
+
+    async def create(self, kind: Kind, item: Json) -> Json:
+        check_prepared(kind, item)
+        return await super().create(kind, item)
+
+    async def replace(self, kind: Kind, item: Json) -> Json:
+        check_prepared(kind, item)
+        return await super().replace(kind, item)
+
+
+def check_prepared(kind: Kind, item: Json) -> None:
+    """Bringing Endpoints and slices into shape and filling in defaults must change nothing, not even an order."""
+    if kind not in (ENDPOINTS, ENDPOINT_SLICE):
+        return
+    made = conform_thoroughly({**item, "metadata": {}}, kind.shape)
+    kind.default(made.item)
+    assert made.unknown == []
+    assert json.dumps(made.item) == json.dumps({**item, "metadata": {}})
+    metadata = conform_thoroughly({"metadata": item["metadata"]}, kind.shape).item["metadata"]
+    for field, value in metadata.items():
+        assert json.dumps(value) == json.dumps(item["metadata"][field])
+    assert metadata.keys() == item["metadata"].keys()
+
+
 @contextlib.asynccontextmanager
 async def controlled(settings: Settings | None = None) -> AsyncIterator[tuple[Registry, Controllers]]:
     registry = new_registry()
-    controllers = Controllers(InProcess(registry), settings)
+    controllers = Controllers(Checked(registry), settings)
     async with controllers.following():
         yield registry, controllers
 

@@ -104,22 +104,22 @@ class Outcome(msgspec.Struct):
 
 
 def _body(draft: Draft, metadata: Json, *, keep_annotations: bool) -> Json:
-    own = dict(metadata)
+    own = dict(metadata)  # maps in it are sorted by key, as on the wire
     if draft.existing is not None:
         old = draft.existing["metadata"]
         others = {
             key: text for key, text in (old.get("annotations") or {}).items() if key != names.TRIGGER_TIME
         }
         if keep_annotations and others:
-            own["annotations"] = others | own.get("annotations", {})
+            own["annotations"] = dict(sorted((others | own.get("annotations", {})).items()))
         own |= {field: old[field] for field in ("name", "namespace", "uid", "resourceVersion")}
     return {
-        "apiVersion": ENDPOINT_SLICE.api_version,
         "kind": ENDPOINT_SLICE.kind,
+        "apiVersion": ENDPOINT_SLICE.api_version,
         "metadata": own,
         "addressType": draft.family,
-        "endpoints": draft.endpoints,
-        "ports": draft.ports,
+        "endpoints": draft.endpoints or None,
+        "ports": draft.ports or None,
     }
 
 

@@ -51,11 +51,15 @@ def decide(state: State, _settings: Settings) -> list[Write]:
         annotations[names.TRIGGER_TIME] = state.trigger_time
     if truncated:
         annotations[names.OVER_CAPACITY] = "truncated"
-    metadata = {"name": state.name, "namespace": state.namespace, "labels": labels}
+    metadata: Json = {
+        "name": state.name,
+        "namespace": state.namespace,
+        "labels": dict(sorted(labels.items())),
+    }
     metadata |= {field: before[field] for field in ("uid", "resourceVersion") if field in before}
     if annotations:
-        metadata["annotations"] = annotations
-    item: Json = {"apiVersion": ENDPOINTS.api_version, "kind": ENDPOINTS.kind, "metadata": metadata}
+        metadata["annotations"] = dict(sorted(annotations.items()))
+    item: Json = {"kind": ENDPOINTS.kind, "apiVersion": ENDPOINTS.api_version, "metadata": metadata}
     if subsets:
         item["subsets"] = subsets
     return [Write("replace" if before else "create", ENDPOINTS, item)]

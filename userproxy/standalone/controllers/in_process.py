@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from userproxy.standalone.controllers.cluster import WATCHED, Deliver, WriteFailed
 from userproxy.standalone.decoding import WriteOptions
 from userproxy.standalone.deletion import DeleteOptions
-from userproxy.standalone.kinds import Kind
+from userproxy.standalone.kinds import ENDPOINT_SLICE, ENDPOINTS, Kind
 from userproxy.standalone.objects import Json
 from userproxy.standalone.registry import Registry
 from userproxy.standalone.statuses import Refusal
@@ -20,6 +20,8 @@ from userproxy.standalone.store import Event
 MANAGER = "kube-controller-manager"
 """Owner of the fields that controllers write, as at a real server."""
 _OPTIONS = WriteOptions(manager=MANAGER)
+_PREPARED = WriteOptions(manager=MANAGER, prepared=True)
+"""The decisions of the controllers give whole objects in their shape."""
 _CONFLICT_OF_UID, _GONE = 409, 404
 
 
@@ -47,7 +49,7 @@ class InProcess:
     async def create(self, kind: Kind, item: Json) -> Json:
         """Create an object. Raises WriteFailed."""
         try:
-            return self._registry.create(kind, item["metadata"]["namespace"], item, _OPTIONS).item
+            return self._registry.create(kind, item["metadata"]["namespace"], item, _options(kind)).item
         except Refusal as refused:
             raise WriteFailed(str(refused)) from refused
 
@@ -55,7 +57,9 @@ class InProcess:
         """Replace an object. Raises WriteFailed."""
         metadata = item["metadata"]
         try:
-            return self._registry.replace(kind, metadata["namespace"], metadata["name"], item, _OPTIONS).item
+            return self._registry.replace(
+                kind, metadata["namespace"], metadata["name"], item, _options(kind)
+            ).item
         except Refusal as refused:
             raise WriteFailed(str(refused)) from refused
 
@@ -68,3 +72,7 @@ class InProcess:
         except Refusal as refused:
             if refused.code not in (_GONE, _CONFLICT_OF_UID):
                 raise WriteFailed(str(refused)) from refused
+
+
+def _options(kind: Kind) -> WriteOptions:
+    return _PREPARED if kind in (ENDPOINTS, ENDPOINT_SLICE) else _OPTIONS

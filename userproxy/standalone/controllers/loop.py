@@ -155,7 +155,7 @@ class Controllers:
                     for notice in mirroring.notices(state, self._settings):
                         await self._recorder.record(notice)
                 if writes:
-                    state = self._view.state(key)
+                    state = self._view.again(key, state)
         except WriteFailed as fault:
             attempts = self._retries.get(key, (0, 0.0))[0] + 1
             delay = min(_FIRST_DELAY * 2 ** (attempts - 1), _LONGEST_DELAY)

@@ -5,8 +5,6 @@ Pure. Source: `pkg/controller/endpointslicemirroring/` (syncEndpoints, shouldMir
 
 from __future__ import annotations
 
-import ipaddress
-
 from userproxy.standalone.controllers import names
 from userproxy.standalone.controllers.drafts import Draft, Outcome, PortsKey, endpoint_key, ports_key
 from userproxy.standalone.controllers.pods import family_of
@@ -15,6 +13,7 @@ from userproxy.standalone.kinds import ENDPOINT_SLICE, ENDPOINTS
 from userproxy.standalone.objects import Json, labels_of
 from userproxy.standalone.recording import Notice
 from userproxy.standalone.resources.endpoints import repack
+from userproxy.standalone.resources.ip import parse
 
 _NOT_CLONED = (names.TRIGGER_TIME, names.LAST_APPLIED)
 
@@ -30,7 +29,10 @@ def decide(state: State, settings: Settings) -> list[Write]:
         names.SERVICE_NAME: state.name,
         names.MANAGED_BY: names.MIRRORING_CONTROLLER,
     }
-    metadata: Json = {"labels": labels, "ownerReferences": [controller_reference(ENDPOINTS, endpoints)]}
+    metadata: Json = {
+        "labels": dict(sorted(labels.items())),
+        "ownerReferences": [controller_reference(ENDPOINTS, endpoints)],
+    }
     annotations = {
         key: value
         for key, value in (endpoints["metadata"].get("annotations") or {}).items()
@@ -52,7 +54,7 @@ def notices(state: State, settings: Settings) -> list[Notice]:
     most = settings.mirrored_per_subset
     for subset in repack(endpoints.get("subsets", [])):
         given = [*subset.get("addresses", []), *subset.get("notReadyAddresses", [])]
-        valid = sum(_is_address(address["ip"]) for address in given)
+        valid = sum(parse(address["ip"]) is not None for address in given)
         invalid += len(given) - valid
         skipped += max(0, valid - most)
     told = []
@@ -92,7 +94,7 @@ def _wanted(endpoints: Json, most: int) -> dict[tuple[str, PortsKey], Draft]:
         added = 0
         for field, ready in (("addresses", True), ("notReadyAddresses", False)):
             for address in subset.get(field, []):
-                if added >= most or not _is_address(address["ip"]):
+                if added >= most or parse(address["ip"]) is None:
                     continue
                 family = family_of(address["ip"])
                 draft = drafts.setdefault((family, ports_key(ports)), Draft(family, ports, []))
@@ -101,16 +103,9 @@ def _wanted(endpoints: Json, most: int) -> dict[tuple[str, PortsKey], Draft]:
     return drafts
 
 
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _port(port: Json) -> Json:
-    return {"name": port.get("name", ""), **{key: value for key, value in port.items() if key != "name"}}
+    named = {"name": "", **port}
+    return {field: named[field] for field in ("name", "protocol", "port", "appProtocol") if field in named}
 
 
 def _endpoint(address: Json, *, ready: bool) -> Json:

@@ -5,11 +5,10 @@ Pure. Source: `pkg/controller/util/endpoint/controller_utils.go`, `k8s.io/endpoi
 
 from __future__ import annotations
 
-import functools
-import ipaddress
 from collections.abc import Iterator
 
 from userproxy.standalone.objects import Json, labels_of
+from userproxy.standalone.resources.ip import canonical
 from userproxy.standalone.resources.pod import is_ready
 
 IPV4, IPV6 = "IPv4", "IPv6"
@@ -42,15 +41,7 @@ def addresses(pod: Json) -> tuple[str, ...]:
     """Return all addresses of the Pod in canonical form, those that are none left out."""
     status = pod["status"]
     given = [entry.get("ip", "") for entry in status.get("podIPs", [])] or [status.get("podIP", "")]
-    return tuple([address for text in given if (address := _canonical(text))])
-
-
-@functools.lru_cache(maxsize=8192)
-def _canonical(text: str) -> str:
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        return ""
+    return tuple([address for text in given if (address := canonical(text))])
 
 
 def addresses_of(pod: Json, family: str) -> list[str]:

@@ -75,7 +75,7 @@ def slice_labels(service: Json) -> dict[str, str]:
         labels[names.HEADLESS] = ""
     labels[names.SERVICE_NAME] = service["metadata"]["name"]
     labels[names.MANAGED_BY] = names.SLICE_CONTROLLER
-    return labels
+    return dict(sorted(labels.items()))
 
 
 def _family(

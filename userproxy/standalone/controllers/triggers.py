@@ -6,12 +6,16 @@ Owns the memory that this needs: the last change seen of each Service and of its
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
 import msgspec
 
 from userproxy.standalone.controllers.pods import ready_since
 from userproxy.standalone.objects import Json, parse_timestamp
+
+_LONGEST = 64
+"""Letters of a time."""
 
 
 class _Seen(msgspec.Struct):
@@ -48,6 +52,11 @@ def _later(text: str, than: str) -> bool:
 
 
 def _seconds(text: str) -> float:
+    return _parsed(text) if len(text) <= _LONGEST else 0.0
+
+
+@functools.lru_cache(maxsize=1024)
+def _parsed(text: str) -> float:
     try:
         return parse_timestamp(text)
     except ValueError:

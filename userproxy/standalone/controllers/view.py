@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator
 from typing import TypeVar
 
+import msgspec
+
 from userproxy.standalone.controllers import names
 from userproxy.standalone.controllers.pods import facts, selects
 from userproxy.standalone.controllers.proportional import is_wanted, node_facts
@@ -70,6 +72,11 @@ class View:
             pods=tuple(self._selected(namespace, selector_of(service))),
             nodes=self._objects[NODE],
         )
+
+    def again(self, key: str, state: State) -> State:
+        """Return a state with the Endpoints and slices of now, after these were written."""
+        slices = tuple(self._slices.get(key, {}).values())
+        return msgspec.structs.replace(state, endpoints=self.get(ENDPOINTS, key), slices=slices)
 
     def _selected(self, namespace: str, selector: dict[str, str] | None) -> Iterator[Json]:
         if selector is None:

@@ -6,13 +6,13 @@ Loopback addresses are allowed here too, other than at a real server. Source: `p
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 
 from userproxy.standalone.objects import Json
+from userproxy.standalone.resources.ip import is_address, is_loopback, unroutable
 from userproxy.standalone.resources.metadata import TARGET_REF, check_metadata, dns_label, top_level
-from userproxy.standalone.resources.service_addresses import BAD_ADDRESS, is_address
-from userproxy.standalone.resources.service_rules import PORT_RANGE, PROTOCOLS, unroutable
+from userproxy.standalone.resources.service_addresses import BAD_ADDRESS
+from userproxy.standalone.resources.service_rules import PORT_RANGE, PROTOCOLS
 from userproxy.standalone.schema import INT32, STRING, always, listing, pointer, said, struct
 from userproxy.standalone.statuses import Cause, invalid, required, unsupported
 
@@ -132,7 +132,7 @@ def _address_faults(address: str, field: str) -> list[Cause]:
     if not is_address(address):
         return [invalid(field, address, BAD_ADDRESS)]
     fault = unroutable(address)
-    if fault and not ipaddress.ip_address(address).is_loopback:
+    if fault and not is_loopback(address):
         return [invalid(field, address, fault)]
     return []
 

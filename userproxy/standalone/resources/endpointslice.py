@@ -7,9 +7,8 @@ API server refuses them (422), as it refuses link-local ones, which stay refused
 
 from __future__ import annotations
 
-import ipaddress
-
 from userproxy.standalone.objects import Json
+from userproxy.standalone.resources.ip import is_address, is_loopback, unroutable
 from userproxy.standalone.resources.metadata import (
     TARGET_REF,
     check_metadata,
@@ -19,8 +18,7 @@ from userproxy.standalone.resources.metadata import (
     qualified_name,
     top_level,
 )
-from userproxy.standalone.resources.service_addresses import is_address
-from userproxy.standalone.resources.service_rules import PROTOCOLS, unroutable
+from userproxy.standalone.resources.service_rules import PROTOCOLS
 from userproxy.standalone.schema import (
     BOOL,
     INT32,
@@ -152,7 +150,7 @@ def _address(address: str, field: str, index: int, family: str) -> list[Cause]:
     if not is_address(address) or (":" in address) != (family == "IPv6"):
         return [invalid(field, address, f"must be an {family} address")]
     fault = unroutable(address)
-    if fault and not ipaddress.ip_address(address).is_loopback:
+    if fault and not is_loopback(address):
         return [invalid(f"{field}[{index}]", address, fault)]
     return []
 

@@ -131,29 +131,38 @@ ANNOTATIONS_LIMIT = 256 * 1024
 """Bytes of all annotation keys and values of one object together, as a real server bounds them."""
 
 
-def dns_label(text: str) -> list[str]:
+def dns_label(text: str) -> tuple[str, ...]:
     """Return what is wrong with `text` as an RFC 1123 label, nothing when it is fine."""
+    if len(text) <= 63 and _LABEL.fullmatch(text):
+        return ()
     faults = []
     if len(text) > 63:
         faults.append("must be no more than 63 characters")
     if not _LABEL.fullmatch(text):
         faults.append(LABEL_RULE)
-    return faults
+    return tuple(faults)
 
 
-def dns_subdomain(text: str) -> list[str]:
+def dns_subdomain(text: str) -> tuple[str, ...]:
     """Return what is wrong with `text` as an RFC 1123 subdomain."""
+    if len(text) <= 253 and _SUBDOMAIN.fullmatch(text):
+        return ()
     faults = []
     if len(text) > 253:
         faults.append("must be no more than 253 characters")
     if not _SUBDOMAIN.fullmatch(text):
         faults.append(SUBDOMAIN_RULE)
-    return faults
+    return tuple(faults)
+
+
+def qualified_name(text: str) -> tuple[str, ...]:
+    """Return what is wrong with `text` as a label key or similar: `name` or `prefix.example/name`."""
+    # what is too long to be one is not remembered
+    return (_qualified_name if len(text) <= 317 else _qualified_name.__wrapped__)(text)
 
 
 @functools.lru_cache(maxsize=4096)
-def qualified_name(text: str) -> tuple[str, ...]:
-    """Return what is wrong with `text` as a label key or similar: `name` or `prefix.example/name`."""
+def _qualified_name(text: str) -> tuple[str, ...]:
     prefix, slash, name = text.rpartition("/")
     faults = []
     if slash:
@@ -169,14 +178,16 @@ def qualified_name(text: str) -> tuple[str, ...]:
     return tuple(faults)
 
 
-def label_value(text: str) -> list[str]:
+def label_value(text: str) -> tuple[str, ...]:
     """Return what is wrong with `text` as the value of a label."""
+    if len(text) <= 63 and _LABEL_VALUE.fullmatch(text):
+        return ()
     faults = []
     if len(text) > 63:
         faults.append("must be no more than 63 characters")
     if not _LABEL_VALUE.fullmatch(text):
         faults.append(_LABEL_VALUE_RULE)
-    return faults
+    return tuple(faults)
 
 
 def check_labels(labels: dict[str, str], field: str) -> list[Cause]:

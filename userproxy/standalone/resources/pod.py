@@ -7,8 +7,8 @@ Running and has no readiness probe is Ready. Fields that matter to nobody here a
 from __future__ import annotations
 
 from userproxy.standalone.objects import Json
+from userproxy.standalone.resources.ip import is_address
 from userproxy.standalone.resources.metadata import check_metadata, dns_label, dns_subdomain, top_level
-from userproxy.standalone.resources.service_addresses import is_address
 from userproxy.standalone.resources.service_rules import PORT_RANGE, PROTOCOLS, port_name
 from userproxy.standalone.schema import (
     ANY,

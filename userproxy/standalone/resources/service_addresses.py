@@ -6,11 +6,10 @@ nothing is reserved before the write is final. Source: `pkg/registry/core/servic
 
 from __future__ import annotations
 
-import functools
-import ipaddress
 from typing import Protocol
 
 from userproxy.standalone.objects import Json
+from userproxy.standalone.resources.ip import is_address
 from userproxy.standalone.resources.service import EXTERNAL_TYPES
 from userproxy.standalone.statuses import Cause, invalid
 
@@ -236,16 +235,6 @@ def _drop_external(spec: Json) -> None:
         port.pop("nodePort", None)
     for field in ("externalTrafficPolicy", "healthCheckNodePort", "allocateLoadBalancerNodePorts"):
         spec.pop(field, None)
-
-
-@functools.lru_cache(maxsize=8192)
-def is_address(text: str) -> bool:
-    """Return whether `text` is an IP address as Kubernetes takes it (no leading zeros, no zone)."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return "%" not in text
 
 
 def family_name(address: str) -> str:

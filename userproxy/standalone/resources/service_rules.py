@@ -6,11 +6,11 @@ Owns rules on values that are already of the right type and have their defaults 
 
 from __future__ import annotations
 
-import functools
 import ipaddress
 import re
 
 from userproxy.standalone.objects import Json
+from userproxy.standalone.resources.ip import is_address, unroutable
 from userproxy.standalone.resources.metadata import (
     check_labels,
     check_metadata,
@@ -19,7 +19,7 @@ from userproxy.standalone.resources.metadata import (
     qualified_name,
 )
 from userproxy.standalone.resources.service import EXTERNAL_TYPES, is_headless
-from userproxy.standalone.resources.service_addresses import BAD_ADDRESS, is_address
+from userproxy.standalone.resources.service_addresses import BAD_ADDRESS
 from userproxy.standalone.statuses import Cause, duplicate, invalid, required, unsupported
 
 PORT_RANGE = "must be between 1 and 65535, inclusive"
@@ -168,18 +168,3 @@ def _is_cidr(text: str) -> bool:
     except ValueError:
         return False
     return "/" in text
-
-
-@functools.lru_cache(maxsize=8192)
-def unroutable(address: str) -> str:
-    """Return why nothing outside this host can be reached at a valid address, empty when it can."""
-    parsed = ipaddress.ip_address(address)
-    if parsed.is_unspecified:
-        return "may not be unspecified (0.0.0.0 or ::)"
-    if parsed.is_loopback:
-        return "may not be in the loopback range (127.0.0.0/8, ::1/128)"
-    if parsed.is_link_local:
-        return "may not be in the link-local range (169.254.0.0/16, fe80::/10)"
-    if parsed.is_multicast:
-        return "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"
-    return ""
