@@ -22,7 +22,6 @@ MODULES = (
     "userproxy/dataplane/attempt.py",
     "userproxy/dataplane/connection.py",
     "userproxy/dataplane/dialing.py",
-    "userproxy/dataplane/open_connections.py",
     "userproxy/dataplane/reactor.py",
     "userproxy/dataplane/relay.py",
     "userproxy/dataplane/service_port.py",
