@@ -25,6 +25,7 @@ MODULES = (
     "userproxy/dataplane/reactor.py",
     "userproxy/dataplane/relay.py",
     "userproxy/dataplane/service_port.py",
+    "userproxy/dataplane/tcp_listener.py",
     "userproxy/dataplane/udp.py",
     "userproxy/dataplane/udp_flow.py",
     "userproxy/dataplane/udp_flows.py",
