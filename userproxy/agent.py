@@ -42,11 +42,10 @@ from userproxy.core.service_events import Change
 from userproxy.core.service_search import find_services
 from userproxy.core.status import CaptureView, ServiceView, WorkersView, service_views
 from userproxy.dataplane.plane import LocalPlane, PlaneSettings
-from userproxy.dataplane.pool import WorkerPool
+from userproxy.dataplane.pool import WorkerPool, worker_count
 from userproxy.dataplane.ports import local_port_range, lowest_port
 from userproxy.dataplane.sockets import SocketSettings
 from userproxy.dataplane.udp_sockets import UdpSettings
-from userproxy.dataplane.workers import worker_count
 from userproxy.kube.cluster import Cluster
 from userproxy.model import Balance, Family, NoEndpoints, PortKey, PortOptions, Probe, ServiceName
 from userproxy.reconcile import Reconciler
@@ -78,7 +77,7 @@ class Agent:
         self.plane = WorkerPool(settings, workers) if workers else LocalPlane(settings)
         self._observers = Observers(EventLog(config.observe_events), self.plane.follow, WallClock())
         if isinstance(self.plane, WorkerPool):
-            self.plane.tell_replaced(self._worker_replaced)
+            self.plane.told = self._worker_replaced
         self.reconciler = Reconciler(
             self.plane,
             capture,

@@ -57,8 +57,10 @@ def run_standalone(settings: Settings, show: Callable[[str], None]) -> int:
     config = settings.config
     from userproxy.standalone.announce import announcement
     from userproxy.standalone.session import Standalone
+    from userproxy.standalone.tuning import tune
 
     async def serve() -> None:
+        tune()
         session = Standalone(
             api_bind_address=config.api_bind_address,
             manifests=config.manifests_path,

@@ -49,7 +49,7 @@ def test_what_another_manager_has_too_stays() -> None:
 def test_an_item_goes_with_all_that_an_update_left_in_it() -> None:
     """kubectl turns the fields of its updates into those of an apply, maps and lists themselves among them."""
     live = service(HTTP, HTTPS)
-    (owner,) = after_update((), None, live, SHAPE, Writer("m"), "v1", NOW)
+    (owner,) = after_update((), None, leaves(live, SHAPE, status=False), Writer("m"), "v1", NOW)
     less, _owners = by("m", live, service(HTTP), [Owner(Writer("m", APPLY), "v1", NOW, owner.paths)])
     assert less["spec"]["ports"] == [HTTP]
 

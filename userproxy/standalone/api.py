@@ -292,8 +292,8 @@ def answer(
     body: Json, form: wire.Format, code: int = 200, headers: list[tuple[str, str]] | None = None
 ) -> web.Response:
     """Return a whole answer."""
-    response = web.Response(status=code, body=wire.write(body, form))
-    response.headers["Content-Type"] = form.content_type
-    for name, value in headers or []:
+    given = {"Content-Type": form.content_type}
+    response = web.Response(status=code, body=wire.write(body, form), headers=given)
+    for name, value in headers or ():
         response.headers.add(name, value)
     return response

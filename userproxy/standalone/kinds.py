@@ -189,7 +189,7 @@ ENDPOINTS = Kind(
     short_names=("ep",),
     shape=endpoints.SHAPE,
     default=endpoints.fill_defaults,
-    check=lambda item, _old: endpoints.check(item),
+    check=endpoints.check,
     deprecation=endpoints.DEPRECATION,
     put_creates=True,
 )

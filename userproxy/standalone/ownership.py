@@ -7,12 +7,11 @@ structured-merge-diff `merge/update.go`, apimachinery `managedfields`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import msgspec
 
 from userproxy.standalone.fieldsets import Path, from_fields_v1, to_fields_v1, without_containers
-from userproxy.standalone.leaves import leaves
+from userproxy.standalone.leaves import Leaves, leaves
 from userproxy.standalone.objects import Json
 from userproxy.standalone.schema import Shape
 
@@ -95,13 +94,15 @@ def note_update(
     now: str,
 ) -> None:
     """Put owners into `item`, which `writer` made of `old`, whose owners `entries` are; changes `item`."""
-    if len(entries) == 1 and _is_of(entries[0], writer, api_version):
-        paths = frozenset(leaves(item, shape, status=writer.subresource == "status"))
-        if entries[0].get("fieldsV1") == to_fields_v1(paths):
-            # the only owner, of the same fields as before, whatever their values
-            item["metadata"]["managedFields"] = entries
-            return
-    write_owners(item, after_update(read_owners(entries), old, item, shape, writer, api_version, now))
+    status = writer.subresource == "status"
+    after = leaves(item, shape, status=status)
+    alone = entries[0] if len(entries) == 1 and _is_of(entries[0], writer, api_version) else None
+    if alone is not None and alone.get("fieldsV1") == to_fields_v1(frozenset(after)):
+        # the only owner, of the same fields as before, whatever their values
+        item["metadata"]["managedFields"] = entries
+        return
+    before = None if old is None else leaves(old, shape, status=status)
+    write_owners(item, after_update(read_owners(entries), before, after, writer, api_version, now))
 
 
 def _is_of(entry: Json, writer: Writer, api_version: str) -> bool:
@@ -116,19 +117,16 @@ def _is_of(entry: Json, writer: Writer, api_version: str) -> bool:
 
 def after_update(
     owners: tuple[Owner, ...],
-    old: Json | None,
-    new: Json,
-    shape: Shape,
+    before: Leaves | None,
+    after: Leaves,
     writer: Writer,
     api_version: str,
     now: str,
 ) -> tuple[Owner, ...]:
-    """Return the owners after `writer` made `new` of `old`: it owns what it changed, all lose what is gone."""
-    status = writer.subresource == "status"
-    after = leaves(new, shape, status=status)
-    if old is None and not owners:
+    """Return the owners after a write by `writer`: it owns the leaves that it changed, all lose what is gone."""
+    if not owners and not before:
         return (Owner(writer, api_version, now, frozenset(after)),)
-    before: dict[Path, Any] = leaves(old, shape, status=status) if old is not None else {}
+    before = before or {}
     changed = {path for path, value in after.items() if before.get(path, _MISSING) != value}
     gone = before.keys() - after.keys()
     # containers are shared by all who own something in them

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import sys
 from pathlib import Path
@@ -11,11 +10,12 @@ from pathlib import Path
 import uvloop
 
 from userproxy.standalone.session import Standalone
+from userproxy.standalone.tuning import tune
 
 
 async def main(port: str, directory: str = "") -> None:
     """Serve until SIGINT."""
-    gc.set_threshold(20_000, 20, 200)  # as `userproxy standalone` does
+    tune()
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stopping.set)
     session = Standalone(

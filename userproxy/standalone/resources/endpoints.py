@@ -112,9 +112,9 @@ def _port_key(port: Json) -> _PortKey:
     return (port.get("name", ""), number, port.get("protocol", "TCP"), port.get("appProtocol", ""))
 
 
-def check(item: Json) -> list[Cause]:
+def check(item: Json, old: Json | None) -> list[Cause]:
     """Return every fault of an Endpoints object."""
-    causes = check_metadata(item["metadata"], label_name=False)
+    causes = check_metadata(item["metadata"], label_name=False, old=old)
     for index, subset in enumerate(item.get("subsets", [])):
         place = f"subsets[{index}]"
         if not subset.get("addresses") and not subset.get("notReadyAddresses"):

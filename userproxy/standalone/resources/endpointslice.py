@@ -87,7 +87,7 @@ def fill_defaults(item: Json) -> None:
 
 def check(item: Json, old: Json | None) -> list[Cause]:
     """Return every fault of a slice."""
-    causes = check_metadata(item["metadata"], label_name=False)
+    causes = check_metadata(item["metadata"], label_name=False, old=old)
     family = item["addressType"]
     if not family:
         causes.append(required("addressType"))

@@ -17,6 +17,9 @@ _KEPT = 16_384
 _LONGEST = 64
 """Letters of an address, also of one that is written out and has a zone."""
 
+_PLAIN = frozenset(str(first) for first in range(1, 224) if first not in (127, 169))
+"""First numbers of IPv4 addresses of which each may be reached from elsewhere."""
+
 
 def parse(text: str) -> Address | None:
     """Return an address, None for a text that is none."""
@@ -34,12 +37,10 @@ def _parse(text: str) -> Address | None:
 def canonical(text: str) -> str:
     """Return the one way to write an address, empty for a text that is none."""
     address = parse(text)
-    return "" if address is None else _written(address)
-
-
-@functools.lru_cache(maxsize=_KEPT)
-def _written(address: Address) -> str:
-    return str(address)
+    if address is None:
+        return ""
+    # there is one way only to write an IPv4 address
+    return text if address.version == 4 else str(address)
 
 
 def is_address(text: str) -> bool:
@@ -56,11 +57,8 @@ def is_loopback(text: str) -> bool:
 def unroutable(text: str) -> str:
     """Return why nothing outside this host can be reached at a valid address, empty when it can."""
     address = parse(text)
-    return "" if address is None else _unroutable(address)
-
-
-@functools.lru_cache(maxsize=_KEPT)
-def _unroutable(address: Address) -> str:
+    if address is None or (address.version == 4 and text.partition(".")[0] in _PLAIN):
+        return ""
     if address.is_unspecified:
         return "may not be unspecified (0.0.0.0 or ::)"
     if address.is_loopback:

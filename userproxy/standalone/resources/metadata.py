@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Callable
 
 from userproxy.standalone.objects import Json
 from userproxy.standalone.schema import (
@@ -199,32 +200,50 @@ def check_labels(labels: dict[str, str], field: str) -> list[Cause]:
     return causes
 
 
-def check_metadata(metadata: Json, *, label_name: bool) -> list[Cause]:
-    """Return the faults of an object's metadata; `label_name` names are RFC 1123 labels, others subdomains."""
+def check_metadata(metadata: Json, *, label_name: bool, old: Json | None = None) -> list[Cause]:
+    """Return the faults of an object's metadata; `label_name` names are RFC 1123 labels, others subdomains.
+
+    What is as it was in the stored object `old` has been checked before.
+    """
+    before = {} if old is None else old["metadata"]
     causes: list[Cause] = []
-    rule = dns_label if label_name else dns_subdomain
-    prefix = metadata.get("generateName", "")
-    if prefix:
+    if metadata.get("name") != before.get("name") or not before:
+        causes += _check_names(metadata, dns_label if label_name else dns_subdomain)
+    if metadata.get("labels") != before.get("labels"):
+        causes += check_labels(metadata.get("labels", {}), "metadata.labels")
+    if metadata.get("annotations") != before.get("annotations"):
+        causes += _check_annotations(metadata.get("annotations", {}))
+    if metadata.get("ownerReferences") != before.get("ownerReferences"):
         causes += [
-            invalid("metadata.generateName", prefix, fault) for fault in rule(prefix.rstrip("-") or "-")
+            required(f"metadata.ownerReferences.{field}")
+            for owner in metadata.get("ownerReferences", [])
+            for field in ("apiVersion", "kind", "name", "uid")
+            if not owner[field]
         ]
-    name = metadata.get("name", "")
+    return causes
+
+
+def _check_names(metadata: Json, rule: Callable[[str], tuple[str, ...]]) -> list[Cause]:
+    causes: list[Cause] = []
+    prefix, name = metadata.get("generateName", ""), metadata.get("name", "")
+    if prefix:
+        stem = prefix.rstrip("-") or "-"
+        causes += [invalid("metadata.generateName", prefix, fault) for fault in rule(stem)]
     if not name:
         causes.append(required("metadata.name", "name or generateName is required"))
     else:
         causes += [invalid("metadata.name", name, fault) for fault in rule(name)]
-    causes += check_labels(metadata.get("labels", {}), "metadata.labels")
-    annotations: dict[str, str] = metadata.get("annotations", {})
-    for key in annotations:
-        causes += [invalid("metadata.annotations", key, fault) for fault in qualified_name(key.lower())]
+    return causes
+
+
+def _check_annotations(annotations: dict[str, str]) -> list[Cause]:
+    causes = [
+        invalid("metadata.annotations", key, fault)
+        for key in annotations
+        for fault in qualified_name(key.lower())
+    ]
     size = sum(len(key) + len(value) for key, value in annotations.items())
     if size > ANNOTATIONS_LIMIT:
         text = f"Too long: may not be more than {ANNOTATIONS_LIMIT} bytes"
         causes.append(Cause("FieldValueTooLong", text, "metadata.annotations"))
-    for owner in metadata.get("ownerReferences", []):
-        causes += [
-            required(f"metadata.ownerReferences.{field}")
-            for field in ("apiVersion", "kind", "name", "uid")
-            if not owner[field]
-        ]
     return causes
