@@ -63,12 +63,12 @@ def test_the_readme_has_two_commands() -> None:
     assert commands_of_the_readme() == [["python3", "deploy/demo.py"], ["python3", "tests/run.py"]]
 
 
-def test_the_second_command_runs_the_tests(checkout: Path) -> None:
+def test_the_second_command_runs_the_tests(checkout: Path, tmp_path: Path) -> None:
     """With a part of the tests: this one is among them."""
     done = subprocess.run(
         [BASE_PYTHON, "tests/run.py", "-q", "tests/core", "tests/config"],
         cwd=checkout,
-        env=environment(),
+        env=environment() | {"PYTEST_DEBUG_TEMPROOT": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,

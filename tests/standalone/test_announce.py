@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
 
 from tests.standalone.conftest import SERVICES, Client
 from userproxy.core.addresses import AdminAddress
@@ -52,7 +55,13 @@ async def test_with_a_token_only_what_shows_it(tmp_path: Path) -> None:
     assert any("--no-api-tls" in line for line in shown)
 
 
-async def test_who_is_asked_and_where_the_page_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize("on_path", [True, False])
+async def test_who_is_asked_and_where_the_page_is(
+    on_path: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside = Path(sys.executable).parent
+    monkeypatch.setenv("PATH", str(beside) if on_path else "/nowhere")
+    program = "userproxy" if on_path else str(beside / "userproxy")
     frontend = FrontendView("10.96.0.10", 80, "TCP", FrontendKind.CLUSTER_IP, "")
     port = ServicePortView(
         "", "TCP", "IPv4", "10.96.0.10", 80, Verdict.CARRY, (frontend,), (), (), PortCounters(), ()
@@ -67,12 +76,10 @@ async def test_who_is_asked_and_where_the_page_is(tmp_path: Path) -> None:
         )
     finally:
         await standalone.stop()
-    assert "Ask:  userproxy explain 10.96.0.10   or: userproxy status" in usual
+    assert f"Ask:  {program} explain 10.96.0.10   or: {program} status" in usual
     assert "Page: http://127.0.0.1:10249/" in usual
-    assert (
-        "Ask:  userproxy explain 10.96.0.10 --agent 127.0.0.1:9000   or: userproxy status --agent 127.0.0.1:9000"
-        in other
-    )
+    elsewhere = "--agent 127.0.0.1:9000"
+    assert f"Ask:  {program} explain 10.96.0.10 {elsewhere}   or: {program} status {elsewhere}" in other
     assert not [line for line in other if line.startswith("Page:")]
 
 

@@ -14,7 +14,7 @@ from userproxy.core.status import StatusView
 
 _SKEW_SECONDS = 30.0
 _ROLE = "bind ClusterRole userproxy (deploy/) or system:node-proxier to the account in use"
-_HOW_TO_REACH = "give --kubeconfig FILE or --master URL of a server that this host reaches"
+_HOW_TO_REACH = 'give --kubeconfig FILE, as kubectl has it in "$KUBECONFIG", or --master URL'
 
 
 class Permission(msgspec.Struct, frozen=True):

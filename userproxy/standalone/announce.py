@@ -6,7 +6,10 @@ Makes lines from the status view. Printing them is the command line's work.
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from userproxy.core.addresses import AdminAddress, address_text
 from userproxy.core.policy import Verdict
@@ -40,7 +43,8 @@ def announcement(
         yield "Try:  curl http://" + working[0] + "/"
         if admin is not None:
             elsewhere = "" if admin.is_default else f" --agent {admin.text}"
-            yield f"Ask:  userproxy explain {working[0]}{elsewhere}   or: userproxy status{elsewhere}"
+            program = _program()
+            yield f"Ask:  {program} explain {working[0]}{elsewhere}   or: {program} status{elsewhere}"
     if admin is not None and admin.page:
         yield f"Page: http://{admin.text}/"
     yield from _first_steps(access)
@@ -59,6 +63,12 @@ def _first_steps(access: ApiListeners) -> Iterator[str]:
     plain = "" if access.only_with_kubeconfig else f"{curl}   or: "
     yield f"Look: {plain}{kubectl} get services"
     yield "Add:  " + ADD.replace("kubectl", kubectl)
+
+
+def _program() -> str:
+    """Return how this program is called: by its name, or by its path where PATH does not have it, as in a checkout."""
+    beside = Path(sys.executable).with_name("userproxy")
+    return "userproxy" if shutil.which("userproxy") or not beside.exists() else shlex.quote(str(beside))
 
 
 def _row(service: ServiceView, port: ServicePortView) -> ServiceRow:

@@ -107,7 +107,9 @@ def _listen_text(bind_address: str, fault: OSError) -> str:
         errno.EADDRNOTAVAIL: "this machine has no such address; use 127.0.0.1",
     }
     hint = hints.get(fault.errno or 0, "choose another address")
-    return f"cannot listen for the API at {bind_address}: {fault.strerror}: {hint}"
+    # create_server puts the address behind the kernel's words
+    reason = os.strerror(fault.errno) if fault.errno else fault
+    return f"cannot listen for the API at {bind_address}: {reason}; {hint}"
 
 
 class ApiServer:
