@@ -19,7 +19,7 @@ READY_SECONDS = 120.0
 
 
 class AgentProcess:
-    """One userproxy. `ready_seconds` is the time from its start to its readiness."""
+    """One userproxy. `ready_seconds` and `ready_cpu` are what passed from its start to its readiness."""
 
     def __init__(self, url: str, options: Sequence[str], log: Path) -> None:
         """Start it and wait until it is ready. Raises RuntimeError with its last messages."""
@@ -37,6 +37,7 @@ class AgentProcess:
             self.stop()
             raise
         self.ready_seconds = time.monotonic() - started
+        self.ready_cpu = self.control_cpu()
 
     def control_memory(self) -> dict[str, int]:
         """Return Rss, Pss and Peak of the control process, in bytes."""

@@ -76,7 +76,7 @@ def _measure_size(settings: Settings, size: int, folder: Path) -> Figures:
         agent = AgentProcess(hello["url"], settings.options, folder / f"userproxy-{size}.log")
         stack.callback(agent.stop)
         try:
-            found["ready_seconds"] = agent.ready_seconds
+            found |= {"ready_seconds": agent.ready_seconds, "ready_cpu": agent.ready_cpu}
             # Ready means that the last Service works, not that a flag is set.
             effect.wait_until_carried(size - 1, first_addresses(size - 1, settings.endpoints))
             _say(size, f"ready after {agent.ready_seconds:.2f} s")
