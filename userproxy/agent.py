@@ -102,22 +102,19 @@ class Agent:
         self._live = live
 
     async def start(self) -> None:
-        """Start the admin servers, set capture up and begin to relay. Raises UserproxyError."""
+        """Start the admin servers and the data plane. Raises UserproxyError."""
         await self.cluster.prepare()
         await self._health_server.start()
         await self._metrics_server.start()
         # Before rule programs are run and lists are read, since workers start meanwhile.
         await self.plane.start()
-        await self._capture.setup()
-        self._latch.reached(StartStep.CAPTURED)
-        self._health.applied(time.monotonic())
 
     async def run(self) -> None:
-        """Watch and reconcile until cancelled."""
+        """Set capture up, watch and reconcile until cancelled. Raises UserproxyError."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow_addresses(), name="addresses of the host")
             group.create_task(self.cluster.run(), name="watches")
-            group.create_task(self.reconciler.run(), name="reconcile")
+            group.create_task(self._reconcile(), name="reconcile")
             group.create_task(self.plane.run(), name="data plane")
             group.create_task(self._settle(), name="settle after start")
             if self._systemd.wanted:
@@ -185,6 +182,14 @@ class Agent:
 
     def _warn(self, service: ServiceName, reason: str, text: str) -> None:
         self.cluster.events.warn(service, reason, text)
+
+    async def _reconcile(self) -> None:
+        # While rule programs run, the lists arrive; what they say waits from here on.
+        began = time.monotonic()
+        await self._capture.setup()
+        self._latch.reached(StartStep.CAPTURED)
+        self._health.applied(time.monotonic(), until=began)
+        await self.reconciler.run()
 
     async def _follow_addresses(self) -> None:
         own = (self._config.proxy_address, self._config.proxy_address_ipv6)
