@@ -49,8 +49,10 @@ class DurableStore(MemoryStore):
         self._database = database
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._gathered = Changes()
-        self._made = self._safe = 0
-        """Number of changes made, and of those that are on the disk."""
+        self._made = self._handed = self._safe = 0
+        """Number of changes made, of those given to the thread, and of those that are on the disk."""
+        self._queue: deque[tuple[Changes, int]] = deque()
+        """What the thread has to write, and the number of changes made until then."""
         self._running: asyncio.Future[None] | None = None
         self._called: asyncio.Handle | None = None
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
@@ -108,7 +110,7 @@ class DurableStore(MemoryStore):
 
     def _changed(self) -> None:
         self._made += 1
-        if self._running is None and self._called is None:
+        if self._called is None:
             try:
                 loop = asyncio.get_running_loop()
             except RuntimeError:
@@ -139,38 +141,60 @@ class DurableStore(MemoryStore):
         if self._called is not None:
             self._called.cancel()
             self._called = None
-        if self._running is not None or self._closed or self._made == self._safe:
+        if self._closed:
             return
-        changes, made = self._gathered, self._made
-        self._gathered = Changes()
+        if self._made > self._handed:
+            self._queue.append((self._taken(), self._made))
+            self._handed = self._made
+        if self._running is None and self._queue:
+            loop = asyncio.get_running_loop()
+            self._running = loop.run_in_executor(self._thread, self._drain, loop)
+            self._running.add_done_callback(self._drained)
+
+    def _taken(self) -> Changes:
+        """Return what has gathered. What goes may go later: after a crash there is but more history than needed."""
+        changes, self._gathered = self._gathered, Changes()
         if len(changes.obsolete) < min(_OBSOLETE_AT_ONCE, self._history):
-            # what goes may go later: after a crash there is but more history than needed
             self._gathered.obsolete, changes.obsolete = changes.obsolete, []
             self._gathered.floors, changes.floors = changes.floors, {}
-        running = asyncio.get_running_loop().run_in_executor(self._thread, self._database.write, changes)
-        self._running = running
-        running.add_done_callback(lambda done: self._written(done, changes, made))
+        return changes
 
-    def _written(self, done: asyncio.Future[None], changes: Changes, made: int) -> None:
+    def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Write what is in the queue, in the thread; all that is there when a transaction begins goes into it."""
+        while self._queue:
+            changes, made = self._queue.popleft()
+            while self._queue:
+                later, made = self._queue.popleft()
+                changes.merge(later)
+            try:
+                self._database.write(changes)
+            except BaseException:
+                self._queue.appendleft((changes, made))
+                raise
+            loop.call_soon_threadsafe(self._landed, made)
+
+    def _landed(self, made: int) -> None:
+        """Know that so many changes are on the disk."""
+        if self._fault is not None:
+            log.info("%s can be written again", self._database.file)
+        self._safe, self._fault = made, None
+        self._wake(made)
+
+    def _drained(self, done: asyncio.Future[None]) -> None:
         self._running = None
-        loop = asyncio.get_running_loop()
         fault = None if done.cancelled() else done.exception()
         if fault is None:
-            if self._fault is not None:
-                log.info("%s can be written again", self._database.file)
-            self._safe, self._fault = made, None
-            self._wake(made)
-            if self._made > made:
-                self._called = loop.call_soon(self._write)
+            self._write()  # what came after the thread's last look
             return
         if not isinstance(fault, StoreError):
             log.error("a write to %s failed; this is a bug", self._database.file, exc_info=fault)
             fault = StoreError(f"store {self._database.file} cannot be written")
         elif self._fault is None:
             log.error("%s; requests are refused until then", fault)
-        changes.merge(self._gathered)
-        self._gathered, self._fault = changes, fault
-        self._called = loop.call_later(_RETRY_SECONDS, self._write)
+        self._fault = fault
+        if self._called is not None:
+            self._called.cancel()
+        self._called = asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._write)
         self._wake(self._made)
 
     def _wake(self, upto: int) -> None:
