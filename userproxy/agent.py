@@ -199,8 +199,7 @@ class Agent:
         """After the first plan: say so, and keep the garbage collector away from what stays for ever."""
         await self.reconciler.ready.wait()
         self._latch.reached(StartStep.LISTENING)
-        # Only what is young: there is no garbage to speak of, and nobody hears that we are ready before this ends.
-        gc.collect(0)
+        gc.collect()
         gc.freeze()
         log.info("ready: capture %s, %d Service ports", self.capture_name, len(self.reconciler.running.ports))
         self._systemd.tell(self._service_state())

@@ -263,7 +263,8 @@ async def _read_object(
     body = wire.read_body(text, content_type, kind.kind)
     if options.field_validation == "Ignore":
         return body, options
-    return body, msgspec.structs.replace(options, duplicates=duplicate_fields(text, body))
+    duplicates = duplicate_fields(text, body)
+    return body, msgspec.structs.replace(options, duplicates=duplicates) if duplicates else options
 
 
 async def _read_delete_body(request: web.BaseRequest) -> Json:
@@ -277,9 +278,7 @@ async def _read_delete_body(request: web.BaseRequest) -> Json:
 
 
 def _answer_written(kind: Kind, written: Written, form: wire.Format) -> web.Response:
-    warnings = [
-        (name, f'299 - "{_quoted(text)}"') for name, text in (("Warning", w) for w in written.warnings)
-    ]
+    warnings = [("Warning", f'299 - "{_quoted(text)}"') for text in written.warnings]
     return answer(Viewer(kind, form).one(written.item), form, 201 if written.created else 200, warnings)
 
 

@@ -71,14 +71,14 @@ class _Place:
         if not self._shape.list_keys:
             found.update(((*self.path, f"v:{compact(item)}"), item) for item in value)
             return
+        if self._item.atomic:
+            found.update(((*self.path, item_step(item, self._shape)), item) for item in value)
+            return
         for item in value:
             step = item_step(item, self._shape)
             place = self._below.get(step) or self._keep(step, (*self.path, step), self._item)
-            if place.is_leaf:
-                found[place.path] = item
-            else:
-                found[place._itself] = True
-                place.add_parts(item, found)
+            found[place._itself] = True
+            place.add_parts(item, found)
 
     def _keep(self, step: str, path: Path, shape: Shape) -> _Place:
         place = _Place(path, shape)

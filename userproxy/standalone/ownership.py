@@ -101,6 +101,9 @@ def note_update(
         # the only owner, of the same fields as before, whatever their values
         item["metadata"]["managedFields"] = entries
         return
+    if old is None and not entries and after:
+        item["metadata"]["managedFields"] = [_entry(Owner(writer, api_version, now, frozenset(after)))]
+        return
     before = None if old is None else leaves(old, shape, status=status)
     write_owners(item, after_update(read_owners(entries), before, after, writer, api_version, now))
 

@@ -5,6 +5,8 @@ Owns the URL layout of the Kubernetes API. Answers nothing itself.
 
 from __future__ import annotations
 
+import functools
+
 import msgspec
 
 from userproxy.standalone.kinds import GROUPS, Kind, by_resource
@@ -31,6 +33,13 @@ class UnknownPath(Exception):
     """A path outside the API; a real server answers such in plain text."""
 
 
+def names_objects(path: str) -> bool:
+    """Return whether a path lies where objects are, deeper than all documents about an API."""
+    depth = 3 if path.startswith("/api/") else 4 if path.startswith("/apis/") else len(path) + 1
+    return path.count("/") >= depth and not path.endswith("/")
+
+
+@functools.lru_cache(maxsize=256)
 def parse_target(path: str) -> Target:
     """Return what a path below /api or /apis names.
 

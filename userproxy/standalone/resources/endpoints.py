@@ -50,6 +50,7 @@ SHAPE = top_level(
     ),
 )
 
+_FIELDS = ("addresses", "notReadyAddresses", "ports")
 _AddressKey = tuple[str, str]
 _PortKey = tuple[str, int, str, str]
 
@@ -69,6 +70,9 @@ def repack(subsets: Iterable[Json]) -> list[Json]:
 
     An address that is both ready and not ready for a port is not ready.
     """
+    subsets = list(subsets)
+    if len(subsets) == 1 and _is_plain(subsets[0]):
+        return [{field: subsets[0][field] for field in _FIELDS if subsets[0].get(field)}]
     addresses: dict[_AddressKey, Json] = {}
     ports: dict[_PortKey, Json] = {}
     ready: dict[_PortKey, dict[_AddressKey, bool]] = {}
@@ -89,6 +93,12 @@ def repack(subsets: Iterable[Json]) -> list[Json]:
         _subset(states, [ports[key] for key in port_keys if ports[key]], addresses)
         for states, port_keys in grouped.items()
     ]
+
+
+def _is_plain(subset: Json) -> bool:
+    """Return whether there is one address and at most one port, so nothing to order or to bring together."""
+    found = len(subset.get("addresses", ())) + len(subset.get("notReadyAddresses", ()))
+    return found == 1 and len(subset.get("ports", ())) <= 1
 
 
 def _subset(
