@@ -117,6 +117,27 @@ async def test_ready_while_the_server_answers() -> None:
     assert kinds == {"Ready", "ContainersReady"}
 
 
+def test_a_probe_is_stored_with_its_defaults_as_kubectl_describe_shows_them() -> None:
+    registry = Scene().registry
+    registry.create(POD, "default", pod(httpGet={"port": 80, "path": ""}, periodSeconds=3, timeoutSeconds=0))
+    [container] = registry.read(POD, "default", "a")["spec"]["containers"]
+    assert container["readinessProbe"] == {
+        "httpGet": {"port": 80, "path": "/", "scheme": "HTTP"},
+        "timeoutSeconds": 1,
+        "periodSeconds": 3,
+        "successThreshold": 1,
+        "failureThreshold": 3,
+    }
+
+
+async def test_an_empty_probe_is_none() -> None:
+    scene = Scene()
+    scene.registry.create(
+        POD, "default", pod() | {"spec": {"containers": [{"name": "c", "readinessProbe": {}}]}}
+    )
+    assert scene.ready()
+
+
 async def test_delay_and_period() -> None:
     scene = Scene()
     async with Server() as server, scene.probing():

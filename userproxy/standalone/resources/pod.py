@@ -108,6 +108,8 @@ def fill_defaults(item: Json) -> None:
     for container in (spec["containers"] or []) + spec.get("initContainers", []):
         for port in container.get("ports", []):
             port.setdefault("protocol", "TCP")
+        if probe := container.get("readinessProbe"):
+            _fill_probe(probe)
     spec.setdefault("restartPolicy", "Always")
     spec.setdefault("terminationGracePeriodSeconds", GRACE_SECONDS)
     status.setdefault("phase", "Pending")
@@ -124,6 +126,18 @@ def fill_defaults(item: Json) -> None:
         del status["conditions"]
 
 
+_PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
+
+
+def _fill_probe(probe: Json) -> None:
+    """Fill in a probe (`pkg/apis/core/v1/defaults.go`, SetDefaults_Probe and SetDefaults_HTTPGetAction)."""
+    for field, value in _PROBE.items():
+        probe[field] = probe.get(field) or value
+    if isinstance(request := probe.get("httpGet"), dict):
+        request["path"] = request.get("path") or "/"
+        request["scheme"] = request.get("scheme") or "HTTP"
+
+
 def ready_condition(since: str | None) -> Json:
     """Return the condition of a Pod that is ready since an RFC 3339 time."""
     return {"type": "Ready", "status": "True", "lastProbeTime": None, "lastTransitionTime": since}
@@ -136,7 +150,7 @@ def is_ready(item: Json) -> bool:
 
 
 def _has_probe(spec: Json) -> bool:
-    return any("readinessProbe" in container for container in spec["containers"] or [])
+    return any(container.get("readinessProbe") for container in spec["containers"] or [])
 
 
 def check(item: Json) -> list[Cause]:
