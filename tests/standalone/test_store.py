@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import uuid
 from typing import Any
 
 import aiohttp
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from tests.standalone.conftest import Client, serving
 from userproxy.standalone.api import ApiLimits
 from userproxy.standalone.kinds import NODE, SERVICE
-from userproxy.standalone.objects import key_of
+from userproxy.standalone.objects import key_of, new_uid
 from userproxy.standalone.store import ExpiredVersion, MemoryStore
 from userproxy.standalone.watching import WatchLimits
 
@@ -167,3 +168,10 @@ async def write(api: Client, verb: str, name: str, label: str) -> None:
 @settings(max_examples=25, deadline=None)
 def test_after_random_writes_every_watcher_has_what_the_server_has(steps: list[tuple[str, str, str]]) -> None:
     asyncio.run(play(steps))
+
+
+def test_uids_are_random_uuids() -> None:
+    made = [uuid.UUID(new_uid()) for _number in range(200)]
+    assert {(each.version, each.variant) for each in made} == {(4, uuid.RFC_4122)}
+    assert len(set(made)) == 200
+    assert str(made[0]) == str(made[0]).lower()

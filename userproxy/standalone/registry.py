@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import time
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +23,7 @@ from userproxy.standalone.fieldsets import without_containers
 from userproxy.standalone.identity import check_identity, keep_metadata, ordered, settle_namespace, wanted
 from userproxy.standalone.kinds import NAMESPACE, SERVICE_CIDR, Kind
 from userproxy.standalone.leaves import leaves
-from userproxy.standalone.objects import Json, clone, key_of, object_key, timestamp
+from userproxy.standalone.objects import Json, clone, key_of, new_uid, object_key, timestamp
 from userproxy.standalone.ownership import (
     APPLY,
     UPDATE,
@@ -114,12 +113,12 @@ class Registry:
             raise statuses.already_exists(kind, metadata["name"])
         for field in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"):
             metadata.pop(field, None)
-        metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": timestamp(self._now())}
+        metadata |= {"uid": new_uid(), "creationTimestamp": timestamp(self._now())}
         metadata["resourceVersion"] = "0"  # holds the place that the wire gives it
         if kind.counts_generation:
             metadata["generation"] = 1
         if kind.has_status and not kind.declared_status:
-            item["status"] = conform({}, kind.shape).item["status"]
+            item["status"] = conform({}, kind.shape.fields["status"]).item
         metadata.pop("managedFields", None)
         track = _keep_owners(owners) if owners is not None else self._track(kind, [], None, options)
         self._finish(kind, item, None, track, prepared=options.prepared)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 import functools
-import uuid
 from typing import Any
 
 import msgspec
@@ -16,7 +15,7 @@ import yaml
 
 from userproxy.files.yamltext import YamlFault, read_documents
 from userproxy.standalone import protobuf
-from userproxy.standalone.objects import Json
+from userproxy.standalone.objects import Json, new_uid
 from userproxy.standalone.statuses import bad_request, not_acceptable, unsupported_media
 
 JSON_TYPE, YAML_TYPE = "application/json", "application/yaml"
@@ -76,7 +75,7 @@ def write(value: Any, form: Format) -> bytes:
 
 def common_headers() -> tuple[tuple[str, str], ...]:
     """Return the headers that every answer has."""
-    return (("Audit-Id", str(uuid.uuid4())), ("Cache-Control", "no-cache, private"))
+    return (("Audit-Id", new_uid()), ("Cache-Control", "no-cache, private"))
 
 
 @functools.lru_cache(maxsize=256)
