@@ -41,6 +41,7 @@ def temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Tests and the programs that they start have a temporary directory of their own, so that it shows what they leave."""
     tmp_path_factory.getbasetemp()  # pytest's own directory stays where it is looked for
     outer = {"tempdir": tempfile.tempdir, "TMPDIR": os.environ.get("TMPDIR")}
+    remove_what_killed_runs_left(Path(tempfile.gettempdir()))
     folder = Path(tempfile.mkdtemp(prefix=OURS))
     folder.chmod(0o1777)  # some tests run programs as another user
     tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
@@ -51,6 +52,13 @@ def temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     else:
         os.environ["TMPDIR"] = outer["TMPDIR"]
     shutil.rmtree(folder)
+
+
+def remove_what_killed_runs_left(folder: Path) -> None:
+    """Remove the temporary directories of test processes that are no more."""
+    for path in folder.glob("upx-*-*"):
+        if not Path("/proc", path.name.split("-")[1]).exists():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 first_seen_after: dict[str, str] = {}
