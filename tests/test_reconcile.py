@@ -341,6 +341,22 @@ async def test_rows_1_9_9_and_1_9_11_health_checks_are_opened_counted_and_retrie
         assert loop.reconciler.running.health_checks == {}
 
 
+async def test_a_health_check_that_changes_while_capture_is_refused_is_shown_after_it(
+    monkeypatch: pytest.MonkeyPatch, free_port: int
+) -> None:
+    """A load balancer would go on sending to a node without endpoints, until the next change of any health check."""
+    monkeypatch.setattr(reconcile, "RETRY_SECONDS", (0.05,))
+    local = slices(endpoint_slice("web-1", "web", SliceEndpoint("127.0.0.1", node="n1")))
+    async with running() as loop:
+        loop.reconciler.feed(services(with_node_port(0, health_check_node_port=free_port)))
+        loop.reconciler.feed(local)
+        loop.capture.refuse = "nft: no buffer space"
+        await until(lambda: bool(loop.reconciler.capture_error))
+        assert not opens(free_port)
+        loop.capture.refuse = ""
+        await until(lambda: opens(free_port))
+
+
 async def test_row_1_4_14_a_new_zone_is_followed() -> None:
     async with running() as loop:
         hinted = [SliceEndpoint("127.0.0.1", zones=("a",)), SliceEndpoint("127.0.0.2", zones=("b",))]

@@ -42,10 +42,11 @@ from userproxy.core.service_events import Change
 from userproxy.core.service_search import find_services
 from userproxy.core.status import CaptureView, ServiceView, WorkersView, service_views
 from userproxy.dataplane.plane import LocalPlane, PlaneSettings
-from userproxy.dataplane.pool import WorkerPool, worker_count
+from userproxy.dataplane.pool import WorkerPool
 from userproxy.dataplane.ports import local_port_range, lowest_port
 from userproxy.dataplane.sockets import SocketSettings
 from userproxy.dataplane.udp_sockets import UdpSettings
+from userproxy.dataplane.workers import worker_count
 from userproxy.kube.cluster import Cluster
 from userproxy.model import Balance, Family, NoEndpoints, PortKey, PortOptions, Probe, ServiceName
 from userproxy.reconcile import Reconciler
@@ -77,7 +78,7 @@ class Agent:
         self.plane = WorkerPool(settings, workers) if workers else LocalPlane(settings)
         self._observers = Observers(EventLog(config.observe_events), self.plane.follow, WallClock())
         if isinstance(self.plane, WorkerPool):
-            self.plane.told = self._worker_replaced
+            self.plane.tell_replaced(self._worker_replaced)
         self.reconciler = Reconciler(
             self.plane,
             capture,
@@ -199,7 +200,8 @@ class Agent:
         """After the first plan: say so, and keep the garbage collector away from what stays for ever."""
         await self.reconciler.ready.wait()
         self._latch.reached(StartStep.LISTENING)
-        gc.collect()
+        # Only what is young: there is no garbage to speak of, and nobody hears that we are ready before this ends.
+        gc.collect(0)
         gc.freeze()
         log.info("ready: capture %s, %d Service ports", self.capture_name, len(self.reconciler.running.ports))
         self._systemd.tell(self._service_state())

@@ -5,7 +5,7 @@ Owns these contracts only. `dataplane.plane`, `dataplane.pool`, the modules of `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from userproxy.core.health_checks import HealthCheck
@@ -46,8 +46,8 @@ class Capture(Protocol):
 class HealthChecks(Protocol):
     """The servers of healthCheckNodePort."""
 
-    async def show(self, checks: Iterable[HealthCheck]) -> dict[HealthCheck, str]:
-        """Answer for exactly `checks`; failures are reported, not raised."""
+    async def show(self, changed: Mapping[ServiceName, Sequence[HealthCheck]]) -> dict[HealthCheck, str]:
+        """Answer for exactly these checks of the Services named; failures are reported, not raised."""
 
 
 Warn = Callable[[ServiceName, str, str], None]

@@ -81,6 +81,7 @@ class Reconciler:
         self._health_checks = health_checks
         self._event = warn or (lambda service, reason, text: None)
         self.check_failures: dict[HealthCheck, str] = {}
+        self._checks_due: set[ServiceName] = set()
         self._changed = changed
         self.host = Host(node)
         self._entries: dict[Frontend, CaptureEntry] = {}
@@ -139,8 +140,8 @@ class Reconciler:
             if self._retry_at is not None and self._clock() >= self._retry_at:
                 self._retry_at = None
                 self.table.touch({spec.key.name.service for spec in self.failures})
-                if self.check_failures:
-                    await self._show_health_checks()
+                self._checks_due.update(check.service for check in self.check_failures)
+                await self._show_health_checks()
             if self.table.touched or not self.ready.is_set():
                 await self._apply()
             if self._clock() >= self._repair_at:
@@ -170,22 +171,27 @@ class Reconciler:
         if again:
             self.table.touch(again)
             self._wake.set()
+        self._checks_due.update(service for service, _ in step.health_checks)
         if not self.capture_error:
-            if step.health_checks:
-                await self._show_health_checks()
+            await self._show_health_checks()
             self._applied(started)
 
     async def _show_health_checks(self) -> None:
-        if self._health_checks is None:
+        if self._health_checks is None or not self._checks_due:
             return
-        checks = [check for of_service in self.running.health_checks.values() for check in of_service]
-        before, self.check_failures = self.check_failures, await self._health_checks.show(checks)
-        for check, reason in self.check_failures.items():
+        due, self._checks_due = self._checks_due, set()
+        failures = await self._health_checks.show(
+            {service: self.running.health_checks.get(service, ()) for service in due}
+        )
+        before = self.check_failures
+        others = {check: reason for check, reason in before.items() if check.service not in due}
+        self.check_failures = others | failures
+        for check, reason in failures.items():
             if before.get(check) != reason:
                 fields = {"service": str(check.service)}
                 log.warning("%s; tried again until it works", reason, extra=fields)
                 self._event(check.service, "FailedToStartServiceHealthcheck", reason)
-        if self.check_failures:
+        if failures:
             self._retry_at = self._clock() + self._next_retry()
 
     async def _carry_out(self, step: Plan) -> dict[ListenerSpec, str]:
@@ -237,6 +243,7 @@ class Reconciler:
             self._changed(Change(self._clock(), "capture", "capture works again"))
             self.capture_error = ""
             self._retries = 0
+            await self._show_health_checks()
             self._applied(started)
         elif rewrote:
             log.warning("capture rules had been changed by another program; they are restored")

@@ -154,6 +154,24 @@ class Answer:
         return self.body.decode()
 
 
+@asynccontextmanager
+async def open_stream(
+    server: Server, target: str, accept: str = "*/*"
+) -> AsyncIterator[asyncio.StreamReader]:
+    """An endless answer, its header read."""
+    assert server.address is not None
+    reader, writer = await asyncio.open_connection(*server.address, limit=1 << 22)
+    # A client of HTTP 1.0 gets the lines without chunks around them.
+    writer.write(f"GET {target} HTTP/1.0\r\nAccept: {accept}\r\n\r\n".encode())
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b" 200 " in head.splitlines()[0], head
+        yield reader
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
 async def ask(
     server: Server, path: str, method: str = "GET", headers: Iterable[tuple[str, str]] = (), body: bytes = b""
 ) -> Answer:

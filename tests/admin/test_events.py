@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 
 import pytest
 from multidict import MultiDict
 
-from tests.admin.build import LOOPBACK, Records, Server, ask, flow, observers, running, sources
+from tests.admin.build import LOOPBACK, Records, Server, ask, flow, observers, open_stream, running, sources
 from tests.dataplane.rig import until
 from userproxy.admin import events as events_module
 from userproxy.admin.events import parse_query
@@ -26,22 +25,10 @@ def serving(observed: Observers, **chosen: object) -> MetricsServer:
     return MetricsServer(LOOPBACK, sources(observers=observed), **chosen)
 
 
-@asynccontextmanager
-async def following(
+def following(
     server: Server, query: str = "", accept: str = "*/*"
-) -> AsyncIterator[asyncio.StreamReader]:
-    """The open answer, its header read."""
-    assert server.address is not None
-    reader, writer = await asyncio.open_connection(*server.address)
-    # A client of HTTP 1.0 gets the lines without chunks around them.
-    writer.write(f"GET /events?follow=true{query} HTTP/1.0\r\nAccept: {accept}\r\n\r\n".encode())
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-        assert b" 200 " in head.splitlines()[0], head
-        yield reader
-    finally:
-        writer.close()
-        await writer.wait_closed()
+) -> AbstractAsyncContextManager[asyncio.StreamReader]:
+    return open_stream(server, f"/events?follow=true{query}", accept)
 
 
 async def service_of_next(reader: asyncio.StreamReader) -> str:

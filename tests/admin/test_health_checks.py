@@ -52,7 +52,7 @@ async def ask(
 @pytest.mark.parametrize("row", ["1.9.3", "1.9.4", "1.9.5", "1.9.6"])
 async def test_with_local_endpoints(row: str, free_port: int) -> None:
     async with servers() as made:
-        assert await made.show([check(free_port, 2)]) == {}
+        assert await made.show({SERVICE: [check(free_port, 2)]}) == {}
         method, path = ("POST", "/any/path") if row == "1.9.3" else ("GET", "/healthz")
         status, weight, text = await ask(free_port, method, path)
     assert (status, weight) == (200, "2")
@@ -67,10 +67,10 @@ async def test_with_local_endpoints(row: str, free_port: int) -> None:
 async def test_row_1_9_8_without_local_endpoints_or_health_it_fails(free_port: int) -> None:
     healthy = Healthy()
     async with servers(healthy) as made:
-        await made.show([check(free_port, 0)])
+        await made.show({SERVICE: [check(free_port, 0)]})
         assert (await ask(free_port))[:2] == (503, "0")
         healthy.value = False
-        await made.show([check(free_port, 3)])
+        await made.show({SERVICE: [check(free_port, 3)]})
         status, weight, text = await ask(free_port)
         assert (status, weight, json.loads(text)["serviceProxyHealthy"]) == (503, "3", False)
 
@@ -79,7 +79,7 @@ async def test_both_families_answer_for_themselves_on_one_port(free_port: int) -
     async with servers() as made:
         four = check(free_port, 1, addresses=("0.0.0.0",))
         six = check(free_port, 0, Family.IPV6, ("::",))
-        assert await made.show([four, six]) == {}
+        assert await made.show({SERVICE: [four, six]}) == {}
         assert (await ask(free_port))[0] == 200
         assert (await ask(free_port, host="[::1]"))[0] == 503
 
@@ -88,16 +88,35 @@ async def test_a_taken_port_is_named_and_opened_once_it_is_free(free_port: int) 
     async with servers() as made:
         wanted = check(free_port, 1)
         with socket.create_server(("127.0.0.1", free_port)):
-            failures = await made.show([wanted])
+            failures = await made.show({SERVICE: [wanted]})
             assert list(failures) == [wanted]
             assert "healthCheckNodePort of Service default/web: cannot listen" in failures[wanted]
-        assert await made.show([wanted]) == {}
+        assert await made.show({SERVICE: [wanted]}) == {}
         assert (await ask(free_port))[0] == 200
 
 
 async def test_row_1_9_10_a_check_that_is_gone_answers_no_more(free_port: int) -> None:
     async with servers() as made:
-        await made.show([check(free_port, 1)])
-        await made.show([])
+        await made.show({SERVICE: [check(free_port, 1)]})
+        await made.show({SERVICE: []})
         with pytest.raises(aiohttp.ClientConnectorError):
             await ask(free_port)
+
+
+async def test_only_the_services_named_change_and_a_port_goes_from_one_to_another(free_port: int) -> None:
+    other = ServiceName("default", "other")
+    async with servers() as made:
+        await made.show({SERVICE: [check(free_port, 1)]})
+        assert await made.show({other: ()}) == {}
+        assert (await ask(free_port))[:2] == (200, "1")
+        taking_over = HealthCheck(other, Family.IPV4, free_port, ("127.0.0.1",), 5)
+        assert await made.show({other: [taking_over], SERVICE: ()}) == {}
+        assert (await ask(free_port))[:2] == (200, "5")
+
+
+async def test_one_address_that_is_taken_does_not_keep_the_others_shut(free_port: int) -> None:
+    async with servers() as made:
+        wanted = check(free_port, 1, addresses=("127.0.0.1", "127.0.0.2"))
+        with socket.create_server(("127.0.0.1", free_port)):
+            assert list(await made.show({SERVICE: [wanted]})) == [wanted]
+            assert (await ask(free_port, host="127.0.0.2"))[0] == 200

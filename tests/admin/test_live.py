@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import msgspec
 import pytest
 
-from tests.admin.build import LOOPBACK, Records, ask, flow, key, observers, running, sources
+from tests.admin.build import (
+    LOOPBACK,
+    Records,
+    Server,
+    ask,
+    flow,
+    key,
+    observers,
+    open_stream,
+    running,
+    sources,
+)
 from tests.dataplane.rig import until
 from userproxy.admin import live as live_module
 from userproxy.admin.live import MAX_EVENTS
@@ -62,21 +73,10 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_module, "FIRST_INTERVAL", 0.05)
 
 
-@asynccontextmanager
-async def following(
-    server: MetricsServer, query: str = "", accept: str = "*/*"
-) -> AsyncIterator[asyncio.StreamReader]:
-    """The open answer, its header read."""
-    assert server.address is not None
-    reader, writer = await asyncio.open_connection(*server.address, limit=1 << 22)
-    writer.write(f"GET /live?{query} HTTP/1.0\r\nAccept: {accept}\r\n\r\n".encode())
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-        assert b" 200 " in head.splitlines()[0], head
-        yield reader
-    finally:
-        writer.close()
-        await writer.wait_closed()
+def following(
+    server: Server, query: str = "", accept: str = "*/*"
+) -> AbstractAsyncContextManager[asyncio.StreamReader]:
+    return open_stream(server, f"/live?{query}", accept)
 
 
 async def snapshot(reader: asyncio.StreamReader) -> LiveSnapshot:

@@ -23,7 +23,8 @@ import uvloop
 from tests.build import serving_of
 from userproxy.core.policy import Verdict
 from userproxy.dataplane.plane import LocalPlane, PlaneSettings
-from userproxy.dataplane.pool import WorkerPool, worker_count
+from userproxy.dataplane.pool import WorkerPool
+from userproxy.dataplane.workers import worker_count
 from userproxy.model import Family, ListenerSpec, PortKey, ServicePortName
 
 

@@ -46,3 +46,13 @@ def userproxy(*arguments: str) -> Done:
         root.handlers[:] = handlers
         root.setLevel(level)
     return Done(int(str(code or 0)), out.getvalue(), err.getvalue())
+
+
+def assert_wrong_input(arguments: list[str], code: int, says: str) -> None:
+    """What a command is given is wrong: it ends with `code`, and one line says what to do."""
+    done = userproxy(*arguments)
+    assert done.code == code, done
+    (line,) = done.err.splitlines()
+    assert line.startswith("userproxy: ")
+    assert says in line
+    assert done.out == ""

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tests.cli.conftest import Demo
-from tests.cli.invoke import userproxy
+from tests.cli.invoke import assert_wrong_input
 from tests.netns import needs_netns, needs_programs
 from userproxy.core.connectivity import ConnectivityReport, Outcome
 
@@ -52,11 +52,7 @@ def test_a_failure_fails_the_whole(demo: Demo) -> None:
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
 def test_wrong_input_is_one_useful_line(arguments: list[str], code: int, says: str) -> None:
-    done = userproxy(*arguments)
-    assert done.code == code, done
-    (line,) = done.err.splitlines()
-    assert line.startswith("userproxy: ")
-    assert says in line
+    assert_wrong_input(arguments, code, says)
 
 
 def test_a_service_that_is_not_served(demo: Demo) -> None:

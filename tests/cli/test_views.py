@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.cli.conftest import Demo
-from tests.cli.invoke import userproxy
+from tests.cli.invoke import assert_wrong_input
 from tests.e2e.agent import USERPROXY
 from tests.e2e.child import ROOT
 from tests.e2e.waiting import until
@@ -118,12 +118,7 @@ NO_AGENT = "no agent answers at 127.0.0.1:9"
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
 def test_wrong_input_is_one_useful_line(arguments: list[str], code: int, says: str) -> None:
-    done = userproxy(*arguments)
-    assert done.code == code, done
-    (line,) = done.err.splitlines()
-    assert line.startswith("userproxy: ")
-    assert says in line
-    assert done.out == ""
+    assert_wrong_input(arguments, code, says)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Workers: handover of listeners, replacement after death and hang, privileges, counters that add up."""
+"""Workers: handover of listeners, endpoints, changes, privileges."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ import os
 import signal
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests.build import key, serving_of
+from tests.dataplane.pool_rig import SPEC, running
 from tests.dataplane.rig import (
     KEY,
     answering,
-    connect,
     echo,
     endpoint,
     named,
@@ -28,46 +27,7 @@ from tests.dataplane.rig import (
 )
 from userproxy.core.policy import Verdict
 from userproxy.dataplane import pool as pool_module
-from userproxy.dataplane.plane import PlaneSettings
-from userproxy.dataplane.pool import WorkerPool, worker_count
-from userproxy.model import Address, ListenerSpec
-
-SPEC = ListenerSpec(KEY, "127.0.0.1", 0, captured_only=False)
-
-
-class Running:
-    """A started pool with one Service port."""
-
-    def __init__(self, pool: WorkerPool, address: Address) -> None:
-        self.pool = pool
-        self.address = address
-
-    async def connect(self) -> socket.socket:
-        return await connect(self.address)
-
-    async def ask(self) -> bytes:
-        """Return the answer on one connection."""
-        with await self.connect() as client:
-            client.shutdown(socket.SHUT_WR)
-            return await receive(client)
-
-    def pids(self) -> list[int]:
-        return [link.process.pid for link in self.pool.links.values()]
-
-
-@contextlib.asynccontextmanager
-async def running(*endpoints: Address, workers: int = 2, **settings: object) -> AsyncIterator[Running]:
-    pool = WorkerPool(PlaneSettings(**settings), workers)
-    await pool.start()
-    try:
-        async with asyncio.TaskGroup() as group:
-            task = group.create_task(pool.run(), name="pool")
-            opened = await pool.open([SPEC], [serving(endpoints)])
-            await pool.close([], [])
-            yield Running(pool, opened.addresses[SPEC])
-            task.cancel()
-    finally:
-        pool.stop()
+from userproxy.model import ListenerSpec
 
 
 async def test_connections_are_carried_by_workers() -> None:
@@ -96,88 +56,6 @@ async def test_shares_over_a_thousand_connections_are_within_five_percent() -> N
         assert abs(answers[name] - 200) <= 10, answers
 
 
-async def test_a_killed_worker_is_replaced_within_a_second_and_takes_only_its_own_connections() -> None:
-    async with endpoint(echo) as address, running(address) as proxy:
-        loop = asyncio.get_running_loop()
-        clients = [await proxy.connect() for _ in range(40)]
-        for client in clients:
-            await send(client, b"x")
-            assert await loop.sock_recv(client, 1) == b"x"
-        await until(lambda: proxy.pool.connections == 40)
-        shares = {link.process.pid: link.connections for link in proxy.pool.links.values()}
-        victim = max(shares, key=lambda pid: shares[pid])
-        told: list[str] = []
-        proxy.pool.told = told.append
-        os.kill(victim, signal.SIGKILL)
-        await until(lambda: len(proxy.pool.links) == 2 and victim not in proxy.pids())
-        assert [text.partition(" ended with ")[2] for text in told] == [
-            f"{shares[victim]} connections; it is replaced"
-        ]
-        lost = 0
-        for client in clients:
-            try:
-                await send(client, b"y")
-                # The kernel closes the sockets of a killed process in order: FIN, or RST once something is sent to it.
-                lost += await loop.sock_recv(client, 1) != b"y"
-            except ConnectionError:
-                lost += 1
-            client.close()
-        assert lost == shares[victim]
-        assert proxy.pool.replaced == 1
-
-
-async def test_no_connection_attempt_is_lost_while_the_only_worker_is_replaced() -> None:
-    async with endpoint(answering(b"ok")) as address, running(address, workers=1) as proxy:
-        assert await proxy.ask() == b"ok"
-        [victim] = proxy.pids()
-        os.kill(victim, signal.SIGKILL)
-        queued = [await proxy.connect() for _ in range(20)]
-        for client in queued:
-            with client:
-                client.shutdown(socket.SHUT_WR)
-                assert await receive(client) == b"ok"
-        assert proxy.pids() != [victim]
-
-
-async def test_under_load_a_killed_worker_costs_only_connections_it_had() -> None:
-    async with endpoint(answering(b"ok")) as address, running(address) as proxy:
-        stop = asyncio.Event()
-        outcomes: Counter[str] = Counter()
-
-        async def load() -> None:
-            while not stop.is_set():
-                try:
-                    outcomes["ok" if await proxy.ask() == b"ok" else "short"] += 1
-                except ConnectionResetError:
-                    outcomes["reset"] += 1
-
-        async def kill_twice() -> None:
-            for killed in range(2):
-                await until(lambda: outcomes["ok"] > 50 * (killed + 1), 20)  # noqa: B023 - called here only
-                os.kill(proxy.pids()[0], signal.SIGKILL)
-                await until(lambda: proxy.pool.replaced == killed + 1, 20)  # noqa: B023
-            stop.set()
-
-        async with asyncio.TaskGroup() as group:
-            for number in range(8):
-                group.create_task(load(), name=f"client {number}")
-            group.create_task(kill_twice(), name="killer")
-        assert outcomes["ok"] > 100
-        assert outcomes["reset"] + outcomes["short"] <= 16, outcomes
-        assert set(outcomes) <= {"ok", "reset", "short"}
-        assert proxy.pool.replaced == 2
-
-
-async def test_a_hanging_worker_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "HANG_SECONDS", 1.5)
-    async with endpoint(answering(b"ok")) as address, running(address, workers=1) as proxy:
-        assert await proxy.ask() == b"ok"
-        [stopped] = proxy.pids()
-        os.kill(stopped, signal.SIGSTOP)
-        assert await proxy.ask() == b"ok"
-        assert stopped not in proxy.pids()
-
-
 async def test_workers_have_no_capabilities_and_cannot_gain_any() -> None:
     async with running() as proxy:
         for pid in proxy.pids():
@@ -198,21 +76,6 @@ async def test_workers_get_no_secrets_from_the_environment(monkeypatch: pytest.M
     async with running() as proxy:
         for pid in proxy.pids():
             assert b"SOME_TOKEN" not in Path(f"/proc/{pid}/environ").read_bytes()
-
-
-async def test_counters_of_dead_workers_add_up() -> None:
-    async with endpoint(answering(b"ok")) as address, running(address) as proxy:
-        for _ in range(30):
-            await proxy.ask()
-        await until(lambda: dict(proxy.pool.counters())[KEY].accepted == 30)
-        for pid in proxy.pids():
-            os.kill(pid, signal.SIGKILL)
-        await until(lambda: proxy.pool.replaced == 2 and len(proxy.pool.links) == 2)
-        for _ in range(10):
-            await proxy.ask()
-        await until(lambda: dict(proxy.pool.counters())[KEY].accepted == 40)
-        counters = dict(proxy.pool.counters())[KEY]
-        assert (counters.carried, counters.active) == (40, 0)
 
 
 async def test_drop_and_reject_and_back() -> None:
@@ -333,9 +196,3 @@ async def test_the_limit_of_connections_holds_for_each_worker() -> None:
             for client in clients:
                 client.close()
         await until(lambda: dict(proxy.pool.counters())[KEY].accepted == 9)
-
-
-def test_worker_count() -> None:
-    assert worker_count("3") == 3
-    assert worker_count("0") == 0
-    assert worker_count("auto") == min(8, len(os.sched_getaffinity(0)))

@@ -24,6 +24,7 @@ from tests.deploy.container import MOUNTED, restricted
 from tests.deploy.rendered import needs_kubectl, one, overlay, overlay_text, proxy_container, settings
 from tests.e2e.agent import DRAIN, HEALTH_PORT, USERPROXY, Agent
 from tests.e2e.child import ROOT
+from tests.e2e.manifest import endpoint_slice
 from tests.e2e.waiting import until
 from tests.netns import Namespace, namespace, needs_netns, needs_programs
 from userproxy.configfile.own_fields import API_VERSION, KIND
@@ -35,7 +36,8 @@ pytestmark = [
     needs_programs("nft", "setpriv", "unshare", "curl"),
 ]
 
-OBJECTS = """
+OBJECTS = (
+    """
 apiVersion: v1
 kind: Node
 metadata: {name: e2e-node}
@@ -50,21 +52,10 @@ apiVersion: v1
 kind: Service
 metadata: {name: labelled, labels: {service.kubernetes.io/service-proxy-name: userproxy}}
 spec: {clusterIP: 10.96.7.8, ports: [{port: 80, targetPort: 8080}]}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: web-1, labels: {kubernetes.io/service-name: web}}
-addressType: IPv4
-ports: [{port: 8080}]
-endpoints: [{addresses: [127.0.9.1]}]
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: labelled-1, labels: {kubernetes.io/service-name: labelled}}
-addressType: IPv4
-ports: [{port: 8080}]
-endpoints: [{addresses: [127.0.9.1]}]
 """
+    + endpoint_slice("web")
+    + endpoint_slice("labelled")
+)
 """What the API server starts with."""
 
 

@@ -71,7 +71,7 @@ def test_the_changelog_has_the_version() -> None:
 
 def test_the_map_of_the_code_names_what_is_there() -> None:
     text = (DEPLOY / "CONTRIBUTING.md").read_text()
-    table = text[text.index("| you want to change") : text.index("```sh\npython3 -m tests.reference")]
+    table = text[text.index("| you want to change") : text.index("```sh\n. .venv/bin/activate")]
     for path in re.findall(r"`([a-z_]+(?:/[\w*.]*)?(?:\.py)?)`", table):
         folder = ROOT if path.startswith(("tests", "deploy")) else ROOT / "userproxy"
         assert list(folder.glob(path.rstrip("/"))) or path in ("dependencies",), path

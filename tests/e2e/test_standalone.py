@@ -17,6 +17,7 @@ import pytest
 
 from tests.e2e.agent import USERPROXY, started
 from tests.e2e.child import ROOT
+from tests.e2e.manifest import endpoint_slice
 from tests.e2e.waiting import until
 from tests.netns import Namespace, namespace, needs_netns, needs_programs
 
@@ -40,14 +41,7 @@ metadata: {name: web}
 spec:
   clusterIP: 10.96.7.7
   ports: [{port: 80, targetPort: 8080}]
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: web-1, labels: {kubernetes.io/service-name: web}}
-addressType: IPv4
-ports: [{port: 8080}]
-endpoints: [{addresses: [127.0.9.1]}]
-"""
+""" + endpoint_slice("web")
 
 
 WHO = """

@@ -1,4 +1,4 @@
-"""Reading a kubeconfig or a service account: what is found in it, and one line without secrets when it cannot be used."""
+"""Reading a kubeconfig: what is found in it, and one line without secrets when it cannot be used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from tests.kube.certificates import Authority
 from userproxy.errors import UsageError
 from userproxy.kube.access import Access
-from userproxy.kube.kubeconfig import read_kubeconfig, read_service_account
+from userproxy.kube.kubeconfig import read_kubeconfig
 
 SECRET = "a-very-secret-token"
 
@@ -246,31 +246,3 @@ async def test_missing_kubeconfig(tmp_path: Path) -> None:
         f"kubeconfig {tmp_path / 'nothing'} cannot be used: No such file or directory; "
         "repair it or name another with --kubeconfig"
     )
-
-
-# ---- in a Pod ----------------------------------------------------------------------------------------------------
-
-
-def service_account(folder: Path, authority: Authority) -> None:
-    (folder / "token").write_text(SECRET + "\n")
-    (folder / "ca.crt").write_bytes(authority.ca.read_bytes())
-
-
-async def test_service_account(tmp_path: Path) -> None:
-    service_account(tmp_path, Authority(tmp_path / "pki", "test"))
-    environ = {"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "6443"}
-    access = read_service_account(tmp_path, environ)
-    assert (access.server, access.authorization) == ("https://[fd00::1]:6443", f"Bearer {SECRET}")
-    assert access.tls is not None
-    assert [stamp[0] for stamp in access.files] == [str(tmp_path / "token"), str(tmp_path / "ca.crt")]
-
-
-def test_outside_of_a_pod(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"give --kubeconfig FILE or --master URL"):
-        read_service_account(tmp_path, {})
-
-
-def test_service_account_without_token(tmp_path: Path) -> None:
-    environ = {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"}
-    with pytest.raises(UsageError, match=r"Service token file does not exist"):
-        read_service_account(tmp_path, environ)

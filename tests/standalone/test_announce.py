@@ -39,6 +39,13 @@ async def test_without_a_token_curl_works_too(tmp_path: Path) -> None:
     assert shown[-1] == "Stop: Ctrl-C"
 
 
+async def test_the_kubeconfig_serves_in_other_directories_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert (await lines(Path("state")))[1] == f"export KUBECONFIG={tmp_path / 'state' / 'kubeconfig'}"
+
+
 async def test_with_a_token_only_what_shows_it(tmp_path: Path) -> None:
     shown = await lines(tmp_path / "with space", api_token="required")
     assert shown[1] == f"export KUBECONFIG='{tmp_path / 'with space' / 'kubeconfig'}'"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
@@ -11,6 +13,8 @@ import pytest
 import uvloop
 
 from userproxy.errors import ListenError, UsageError
+from userproxy.standalone.kinds import NODE
+from userproxy.standalone.objects import Json
 from userproxy.standalone.session import Standalone
 
 
@@ -77,6 +81,32 @@ def test_manifests_are_followed_on_uvloop(tmp_path: Path) -> None:
             await standalone.stop()
 
     uvloop.run(story())
+
+
+async def test_the_node_tells_what_kubectl_divides_by_and_is_brought_up_to_date(tmp_path: Path) -> None:
+    async def node(change: Callable[[Json], Json]) -> Json:
+        standalone = Standalone("127.0.0.1:0", data_directory=tmp_path, node_name="here")
+        await standalone.start()
+        try:
+            found = standalone.registry.read(NODE, "", "here")
+            standalone.registry.change(NODE, "", "here", change, status=True)
+            return found["status"]
+        finally:
+            await standalone.stop()
+
+    def forgotten(item: Json) -> Json:
+        return {**item, "status": {**item["status"], "capacity": {}, "allocatable": {}}}
+
+    def declared(item: Json) -> Json:
+        return {**item, "status": {"conditions": [{"type": "Ready", "status": "True", "reason": "Mine"}]}}
+
+    told = await node(forgotten)
+    assert told["allocatable"] == told["capacity"]
+    assert int(told["capacity"]["cpu"]) == os.cpu_count()
+    assert told["capacity"]["memory"].endswith("Ki")
+    assert told["nodeInfo"]["operatingSystem"] == "linux"
+    assert (await node(declared))["capacity"] == told["capacity"]
+    assert "capacity" not in await node(declared)
 
 
 async def test_a_taken_port_is_told_and_nothing_stays_open() -> None:

@@ -7,7 +7,7 @@ What is counted and where it answers is decided in `core.health_checks`; when it
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from aiohttp import web
 
@@ -19,7 +19,7 @@ from userproxy.model import Family, ServiceName
 
 WEIGHT = "X-Load-Balancing-Endpoint-Weight"
 
-_Place = tuple[ServiceName, Family, str, int]
+_Place = tuple[Family, str, int]
 
 
 class HealthCheckServers:
@@ -27,46 +27,56 @@ class HealthCheckServers:
 
     def __init__(self, proxy_healthy: Callable[[], bool]) -> None:
         self._proxy_healthy = proxy_healthy
-        self._checks: dict[tuple[ServiceName, Family], HealthCheck] = {}
-        self._servers: dict[_Place, HttpServer] = {}
+        self._counts: dict[ServiceName, dict[Family, int]] = {}
+        self._servers: dict[ServiceName, dict[_Place, HttpServer]] = {}
 
-    async def show(self, checks: Iterable[HealthCheck]) -> dict[HealthCheck, str]:
-        """Answer for exactly `checks` from now on; returns those with an address that could not be opened, and why."""
-        self._checks = {(check.service, check.family): check for check in checks}
-        wanted = {
-            (check.service, check.family, address, check.port): check
-            for check in self._checks.values()
-            for address in check.addresses
-        }
-        for place in [place for place in self._servers if place not in wanted]:
-            await self._servers.pop(place).stop()
+    async def show(self, changed: Mapping[ServiceName, Sequence[HealthCheck]]) -> dict[HealthCheck, str]:
+        """Answer for exactly these checks of the Services named, from now on; other Services stay as they are.
+
+        Returns the checks with an address that could not be opened, and why.
+        """
+        # A port may go from one of these Services to another: all that is to be closed is closed first.
+        for service, checks in changed.items():
+            self._counts[service] = {check.family: check.endpoints for check in checks}
+            servers = self._servers.setdefault(service, {})
+            for place in servers.keys() - {place for check in checks for place in _places(check)}:
+                await servers.pop(place).stop()
         failures: dict[HealthCheck, str] = {}
-        for place, check in wanted.items():
-            if place not in self._servers:
-                try:
-                    await self._open(place)
-                except ListenError as error:
-                    failures[check] = str(error)
+        for service, checks in changed.items():
+            for check in checks:
+                for place in _places(check):
+                    try:
+                        await self._open(service, place)
+                    except ListenError as error:
+                        failures[check] = str(error)
+            if not checks:
+                del self._counts[service], self._servers[service]
         return failures
 
     async def stop(self) -> None:
         """Close every socket."""
-        await self.show(())
+        await self.show(dict.fromkeys(self._servers, ()))
 
-    async def _open(self, place: _Place) -> None:
-        service, family, address, port = place
+    async def _open(self, service: ServiceName, place: _Place) -> None:
+        """Open what is not open yet. Raises ListenError."""
+        family, address, port = place
+        if place in self._servers[service]:
+            return
 
         async def answer(_: web.BaseRequest) -> web.Response:
             return self._answer(service, family)
 
         setting = f"healthCheckNodePort of Service {service}"
         server = HttpServer(BindAddress(address, port), setting, answer, Limits(), ipv6_only=True)
-        await server.start()
-        self._servers[place] = server
+        self._servers[service][place] = server
+        try:
+            await server.start()
+        except ListenError:
+            del self._servers[service][place]
+            raise
 
     def _answer(self, service: ServiceName, family: Family) -> web.Response:
-        check = self._checks.get((service, family))
-        count = check.endpoints if check else 0
+        count = self._counts.get(service, {}).get(family, 0)
         healthy = self._proxy_healthy()
         body = {
             "service": {"namespace": service.namespace, "name": service.name},
@@ -79,3 +89,7 @@ class HealthCheckServers:
             content_type="application/json",
             headers={**NOSNIFF, WEIGHT: str(count)},
         )
+
+
+def _places(check: HealthCheck) -> Iterator[_Place]:
+    return ((check.family, address, check.port) for address in check.addresses)

@@ -73,9 +73,11 @@ class HttpServer:
             return
         sock = _listening_socket(self._bind, self._setting, ipv6_only=self._ipv6_only)
         self._protocols = _BoundedServer(self._one_request, self._limits)
+        # In two steps, so that `stop` knows of the socket even when this is cancelled.
         self._listener = await asyncio.get_running_loop().create_server(
-            self._protocols, sock=sock, backlog=_BACKLOG
+            self._protocols, sock=sock, backlog=_BACKLOG, start_serving=False
         )
+        await self._listener.start_serving()
         self.address = sock.getsockname()[:2]
         logger.info("%s: listening on %s", self._setting, address_text(self.address))
 

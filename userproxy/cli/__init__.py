@@ -6,45 +6,64 @@ Each parses, calls `app` or asks the running agent (`admin.client`), and prints;
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
 
 import click
 
 from userproxy import __version__
-from userproxy.cli.check import check
-from userproxy.cli.cleanup import cleanup
-from userproxy.cli.connectivity import connectivity
-from userproxy.cli.endpoints_controller import endpoints_controller
-from userproxy.cli.explain import explain
-from userproxy.cli.get import get
-from userproxy.cli.observe import observe
-from userproxy.cli.run import run
-from userproxy.cli.standalone import standalone
-from userproxy.cli.status import status
-from userproxy.cli.top import top
 
 CONTEXT = {"auto_envvar_prefix": "USERPROXY", "help_option_names": ["-h", "--help"], "max_content_width": 110}
 
+MODULES = {
+    "run": "run",
+    "standalone": "standalone",
+    "check": "check",
+    "observe": "observe",
+    "top": "top",
+    "status": "status",
+    "get": "get",
+    "explain": "explain",
+    "test": "connectivity",
+    "cleanup": "cleanup",
+    "endpoints-controller": "endpoints_controller",
+}
+"""Each sub-command, and the module in which a function of the module's name is the command."""
 
-@click.group(context_settings=CONTEXT)
+
+class Commands(MutableMapping[str, click.Command]):
+    """The sub-commands by name, each imported when it is asked for, since a start has no use for the others."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, click.Command | None] = dict.fromkeys(MODULES)
+
+    def __getitem__(self, name: str) -> click.Command:
+        command = self._known[name]
+        if command is None:
+            module = MODULES[name]
+            command = self._known[name] = getattr(import_module(f"{__name__}.{module}"), module)
+        return command
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        self._known[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+
+@click.group(context_settings=CONTEXT, commands=Commands())
 @click.version_option(__version__, prog_name="userproxy")
 def cli() -> None:
     """Kubernetes Services on a node, in userspace.
 
     Every option can be set by environment variable too: `run --no-endpoints` is USERPROXY_RUN_NO_ENDPOINTS.
     """
-
-
-cli.add_command(run)
-cli.add_command(standalone)
-cli.add_command(check)
-cli.add_command(observe)
-cli.add_command(top)
-cli.add_command(status)
-cli.add_command(get)
-cli.add_command(explain)
-cli.add_command(connectivity)
-cli.add_command(cleanup)
-cli.add_command(endpoints_controller)
 
 
 def main() -> None:

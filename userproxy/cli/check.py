@@ -10,7 +10,14 @@ from typing import Any
 
 import click
 
-from userproxy.cli.options import Seconds, build_config, config_options, errors_for_people, set_up_logging
+from userproxy.cli.options import (
+    Seconds,
+    build_config,
+    config_options,
+    errors_for_people,
+    output_option,
+    set_up_logging,
+)
 from userproxy.cli.terminal import print_json
 from userproxy.core.findings import passed, report, report_lines, selection
 from userproxy.logs import colour_wanted
@@ -32,9 +39,7 @@ from userproxy.logs import colour_wanted
     metavar="DURATION",
     help="Try again for so long while something fails.",
 )
-@click.option(
-    "-o", "--output", type=click.Choice(("table", "json")), default="table", show_default=True, help="Format."
-)
+@output_option("table", "json")
 @config_options("check")
 @errors_for_people
 def check(

@@ -9,7 +9,14 @@ from typing import Any
 
 import click
 
-from userproxy.cli.options import Seconds, build_config, config_options, errors_for_people, set_up_logging
+from userproxy.cli.options import (
+    Seconds,
+    build_config,
+    config_options,
+    errors_for_people,
+    output_option,
+    set_up_logging,
+)
 from userproxy.cli.terminal import print_json
 from userproxy.core.connectivity import passed, report, result_lines
 
@@ -38,9 +45,7 @@ from userproxy.core.connectivity import passed, report, result_lines
     metavar="DURATION",
     help="Of each connection.",
 )
-@click.option(
-    "-o", "--output", type=click.Choice(("table", "json")), default="table", show_default=True, help="Format."
-)
+@output_option("table", "json")
 @config_options("test")
 @errors_for_people
 def connectivity(

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import click
 
 from userproxy.admin.client import AgentClient
-from userproxy.cli.options import build_config, config_options, errors_for_people
+from userproxy.cli.options import build_config, config_options, errors_for_people, output_option
 from userproxy.cli.terminal import print_json
 from userproxy.core.explanation import Explanation, explanation_lines
 from userproxy.core.target import parse_source, parse_target
@@ -22,9 +22,7 @@ from userproxy.core.target import parse_source, parse_target
 @click.option(
     "--from", "source", default="", metavar="IP", help="Address of the client whose traffic is meant."
 )
-@click.option(
-    "-o", "--output", type=click.Choice(("text", "json")), default="text", show_default=True, help="Format."
-)
+@output_option("text", "json")
 @config_options("explain")
 @errors_for_people
 def explain(target: str, source: str, output: str, **values: Any) -> int:

@@ -15,7 +15,7 @@ import click
 import msgspec
 
 from userproxy.admin.client import AgentClient
-from userproxy.cli.options import build_config, config_options, errors_for_people
+from userproxy.cli.options import build_config, config_options, errors_for_people, output_option
 from userproxy.cli.terminal import print_json, print_yaml
 from userproxy.core import listing
 from userproxy.core.connection_view import ConnectionsView
@@ -54,14 +54,7 @@ class Found(msgspec.Struct, frozen=True):
 @click.option(
     "-l", "--selector", default="", metavar="LABELS", help="Of Services with these labels, as in kubectl."
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(("table", "wide", "json", "yaml", "name")),
-    default="table",
-    show_default=True,
-    help="Format.",
-)
+@output_option("table", "wide", "json", "yaml", "name")
 @click.option("-w", "--watch", is_flag=True, help="Go on and show what changes, until Ctrl-C.")
 @click.option("--no-headers", is_flag=True, help="Without headings.")
 @config_options("get")

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import click
 import msgspec
 
-from userproxy.cli.options import Seconds, config_options, errors_for_people
+from userproxy.cli.options import Seconds, config_options, errors_for_people, output_option
 from userproxy.core.event_filter import make_filter
 from userproxy.core.events import VERDICTS, ConnectionEvent, Event, decode_event, event_line
 from userproxy.errors import AgentError, UsageError
@@ -55,14 +55,7 @@ DEFAULT_LAST = 20
     metavar="N",
     help=f"At most so many past events; default: {DEFAULT_LAST}, with --since and --from all.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(("compact", "json")),
-    default="compact",
-    show_default=True,
-    help="json: one event a line, which --from reads.",
-)
+@output_option("compact", "json", text="json: one event a line, which --from reads.")
 @click.option(
     "--from",
     "source",

@@ -63,6 +63,13 @@ def config_options(command: str) -> Callable[[F], F]:
     return decorate
 
 
+def output_option(*formats: str, text: str = "Format.") -> Callable[[F], F]:
+    """Give a click command -o with these formats; the first is the default."""
+    return click.option(
+        "-o", "--output", type=click.Choice(formats), default=formats[0], show_default=True, help=text
+    )
+
+
 def kube_proxy_options(function: F) -> F:
     """Give a click command the flags of kube-proxy too, so that its command line works as it is; hidden from --help."""
     for name in (*FIELD_OF_FLAG, *REFUSED):

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from userproxy.admin.client import AgentClient
-from userproxy.cli.options import Seconds, build_config, config_options, errors_for_people
+from userproxy.cli.options import Seconds, build_config, config_options, errors_for_people, output_option
 from userproxy.cli.terminal import print_json, print_yaml
 from userproxy.core.status import StatusView
 from userproxy.core.summary import is_well, status_lines
@@ -30,14 +30,7 @@ _PAUSE = 0.2
     metavar="DURATION",
     help="Wait so long until it is ready and healthy.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(("table", "json", "yaml")),
-    default="table",
-    show_default=True,
-    help="Format; json is the agent's /status.",
-)
+@output_option("table", "json", "yaml", text="Format; json is the agent's /status.")
 @config_options("status")
 @errors_for_people
 def status(wait: float, output: str, **values: Any) -> int:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from userproxy.config import Config, settings_of
-from userproxy.configfile.documents import FileSettings, read_settings
 from userproxy.configfile.own_fields import field_name
 from userproxy.errors import UsageError
+
+if TYPE_CHECKING:
+    from userproxy.configfile.documents import FileSettings
 
 LARGEST = 1 << 20
 """Bytes of a configuration file; more is not one."""
@@ -41,6 +43,9 @@ class SettingsSource:
 
     def merge(self, text: str) -> Settings:
         """Merge with `text`, the content of the file. Raises UsageError."""
+        # Only now: most commands have no file and need no YAML.
+        from userproxy.configfile.documents import read_settings
+
         found = read_settings(text, self.file)
         names = {setting.name for setting in settings_of(self.command)}
         from_file = {name: value for name, value in found.values.items() if name in names}

@@ -1,14 +1,12 @@
 """Several workers behind the same face as `dataplane.plane.LocalPlane`.
 
-Owns the workers: starts them, hands listeners and endpoints to them, replaces those that die or hang, adds their counters up.
-The listening sockets stay here, so a worker that dies takes only its own connections with it.
+Owns what workers are told: listeners, endpoints, affinity records. The listening sockets stay here, so a worker that dies takes
+only its own connections with it. Which workers run is `dataplane.workers`' business.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 
@@ -27,32 +25,17 @@ from userproxy.dataplane.wire import (
     Serve,
     Setup,
 )
+from userproxy.dataplane.worker_counters import WorkerCounters
 from userproxy.dataplane.worker_link import WorkerLink
+from userproxy.dataplane.workers import Workers
 from userproxy.model import ListenerSpec, PortKey
 
-log = logging.getLogger(__name__)
-
-MAX_AUTO = 8
-"""Workers that `--workers auto` starts at most."""
-HANG_SECONDS = 5.0
-"""A worker that says nothing for so long (it reports four times a second) hangs, and is replaced."""
-LOOK_SECONDS = 0.5
 DRAIN_LOOK = 0.1
 CONFIRM_SECONDS = 2.0
 """How long a change waits for a worker; a worker that hangs must not hold up the others."""
 SERVE_BATCH = 500
 AFFINITY_BATCH = 2000
 """Records in one message to a new worker: about 100 KiB."""
-SHORT_LIFE = 5.0
-SHORT_LIVES = 3
-"""After so many lives in a row shorter than SHORT_LIFE seconds a worker is replaced after a pause only: a bug at its start
-shall not eat the machine."""
-RESTART_PAUSE = 2.0
-
-
-def worker_count(setting: str) -> int:
-    """Return the number of workers that `--workers` means: a number, or `auto` for the usable cores, at most MAX_AUTO."""
-    return min(len(os.sched_getaffinity(0)), MAX_AUTO) if setting == "auto" else int(setting)
 
 
 class WorkerPool:
@@ -66,39 +49,20 @@ class WorkerPool:
         self._accepting: set[ListenerSpec] = set()
         self.affinity = AffinityRecords(settings.affinity_clients)
         """what workers told, for those that will replace them"""
-        self._ended = PortTotals()
-        self._paused_before = 0
-        self._short_lives = [0] * workers
-        self._stopping = False
         self._unconfirmed = False
         """whether workers were told of new Service ports since they confirmed what they were told"""
         self._deliver: Deliver | None = None
-        self.links: dict[int, WorkerLink] = {}
-        self.replaced = 0
-        """workers that died or hung and were replaced"""
-        self.told: Callable[[str], None] = lambda text: None
-        """is to hear of each of them"""
+        self._workers = Workers(workers, self._launch, self._lost)
+        self.links = self._workers.links
+        self._counters = WorkerCounters(self.links, self._servings)
 
     async def start(self) -> None:
         """Start the workers, whose own start goes on meanwhile: `close` is the first to wait for it."""
-        for index in range(self._count):
-            self._start(index)
+        self._workers.start()
 
     async def run(self) -> None:
         """Look after the workers until cancelled: one that hangs is killed, and a dead one is replaced at once."""
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            now = time.monotonic()
-            for link in tuple(self.links.values()):
-                if now - link.heard > HANG_SECONDS:
-                    log.error(
-                        "worker %d (pid %d) hangs; it is replaced",
-                        link.index,
-                        link.process.pid,
-                        extra={"worker": link.index},
-                    )
-                    link.kill()
-                    link.heard = now
+        await self._workers.look_after()
 
     async def open(self, specs: Sequence[ListenerSpec], servings: Sequence[Serving]) -> Opened:
         """Take over endpoints and verdicts, and open listeners; those that fail are reported, not raised."""
@@ -157,34 +121,18 @@ class WorkerPool:
         for key in keys:
             self._servings.pop(key, None)
             self.affinity.forget(key)
-            self._ended.forget(key)
-            for link in self.links.values():
-                link.counters.pop(key, None)
+            self._counters.forget(key)
         if keys:
             for link in self.links.values():
                 link.send(Forget(tuple(keys)))
 
     def counters(self) -> Iterator[tuple[PortKey, PortCounters]]:
         """Yield the counters of every Service port, added up over workers, those that are gone included."""
-        for key in tuple(self._servings):
-            total = self._ended.get(key)
-            for link in self.links.values():
-                if key in link.counters:
-                    total.add(link.counters[key])
-            yield key, total
+        return self._counters.all()
 
     def busy_counters(self) -> Iterator[tuple[PortKey, PortCounters]]:
         """Yield the counters of Service ports that had a connection, added up over workers as `counters` does."""
-        links = tuple(self.links.values())
-        keys = {key: None for link in links for key in link.counters}
-        for key in dict.fromkeys((*keys, *self._ended.keys())):
-            total = self._ended.get(key)
-            for link in links:
-                counters = link.counters.get(key)
-                if counters is not None:
-                    total.add(counters)
-            if key in self._servings and total.accepted:
-                yield key, total
+        return self._counters.busy()
 
     @property
     def connections(self) -> int:
@@ -194,12 +142,21 @@ class WorkerPool:
     @property
     def workers(self) -> tuple[int, int]:
         """Workers that run, and how many were replaced."""
-        return len(self.links), self.replaced
+        return len(self.links), self._workers.replaced
+
+    @property
+    def replaced(self) -> int:
+        """Workers that died or hung and were replaced."""
+        return self._workers.replaced
+
+    def tell_replaced(self, told: Callable[[str], None]) -> None:
+        """Call `told` with a line for each worker that is replaced from now on."""
+        self._workers.told = told
 
     @property
     def paused(self) -> int:
         """How often accepting had to rest because descriptors or connections ran out."""
-        return self._paused_before + sum(link.paused for link in self.links.values())
+        return self._counters.paused
 
     async def follow(self, deliver: Deliver | None) -> None:
         """Hand the records of connections that workers keep to `deliver`, and those to come until None is given."""
@@ -235,17 +192,14 @@ class WorkerPool:
 
     def stop(self) -> None:
         """End every worker and close every socket."""
-        self._stopping = True
         self._listeners.close_all()
-        for link in tuple(self.links.values()):
-            link.end()
-        self.links.clear()
+        self._workers.stop()
 
-    def _start(self, index: int) -> None:
-        link = self.links[index] = WorkerLink(
+    def _launch(self, index: int) -> WorkerLink:
+        link = WorkerLink(
             index,
             self._listeners.socket_of,
-            self._lost,
+            self._workers.closed,
             self._flows,
             self._pass_on,
             transparent=self._settings.transparent,
@@ -270,34 +224,10 @@ class WorkerPool:
         for piece in self.affinity.everything(time.monotonic(), AFFINITY_BATCH):
             link.send(AffinityNews((piece,)))
         link.listen(self._accepting)
+        return link
 
     def _lost(self, link: WorkerLink) -> None:
-        """The worker's wire closed without our doing: it died or was killed."""
-        link.end()
-        for key, counters in link.counters.items():
-            if key in self._servings:
-                counters.active = 0
-                self._ended.add(key, counters)
-        self._paused_before += link.paused
-        del self.links[link.index]
-        if self._stopping:
-            return
-        self.replaced += 1
-        log.error(
-            "worker %d (pid %d) ended with status %s and %d connections; it is replaced",
-            link.index,
-            link.process.pid,
-            link.process.returncode,
-            link.connections,
-            extra={"worker": link.index},
-        )
-        self.told(f"worker {link.index} ended with {link.connections} connections; it is replaced")
-        short = time.monotonic() - link.started < SHORT_LIFE
-        self._short_lives[link.index] = self._short_lives[link.index] + 1 if short else 0
-        if self._short_lives[link.index] < SHORT_LIVES:
-            self._start(link.index)
-        else:
-            asyncio.get_running_loop().call_later(RESTART_PAUSE, self._restart, link.index)
+        self._counters.keep(link)
 
     def _flows(self, records: Sequence[Flow], lost: int) -> None:
         if self._deliver is not None:
@@ -318,10 +248,6 @@ class WorkerPool:
         for link in tuple(self.links.values()):
             if link is not sender:
                 link.send(news)
-
-    def _restart(self, index: int) -> None:
-        if not self._stopping:
-            self._start(index)
 
     def _tell_servings(self, links: Collection[WorkerLink], servings: Sequence[Serving]) -> None:
         for start in range(0, len(servings), SERVE_BATCH):
@@ -351,29 +277,3 @@ class WorkerPool:
         self._unconfirmed = False
         if waiting:
             await asyncio.wait(waiting, timeout=CONFIRM_SECONDS)
-
-
-class PortTotals:
-    """Counters of workers that are gone, by Service port."""
-
-    def __init__(self) -> None:
-        self._totals: dict[PortKey, PortCounters] = {}
-
-    def get(self, key: PortKey) -> PortCounters:
-        """Return a new sum to add to."""
-        total = PortCounters()
-        if key in self._totals:
-            total.add(self._totals[key])
-        return total
-
-    def add(self, key: PortKey, counters: PortCounters) -> None:
-        """Add what a worker had counted."""
-        self._totals.setdefault(key, PortCounters()).add(counters)
-
-    def keys(self) -> tuple[PortKey, ...]:
-        """Return the Service ports that have a sum."""
-        return tuple(self._totals)
-
-    def forget(self, key: PortKey) -> None:
-        """Drop a Service port that is gone."""
-        self._totals.pop(key, None)

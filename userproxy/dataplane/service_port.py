@@ -21,7 +21,7 @@ from userproxy.dataplane.attempt import ShortCut
 from userproxy.model import Address, PortKey, Scope
 
 if TYPE_CHECKING:
-    from userproxy.dataplane.acceptor import Listener
+    from userproxy.dataplane.tcp_listener import Listener
 
 
 _NONE: frozenset[Address] = frozenset()

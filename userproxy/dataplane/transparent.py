@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from userproxy.model import Address, Scope
 
 if TYPE_CHECKING:
-    from userproxy.dataplane.acceptor import Listener
+    from userproxy.dataplane.tcp_listener import Listener
 
 _IP_TRANSPARENT, _IPV6_TRANSPARENT = 19, 75
 _IP_BIND_ADDRESS_NO_PORT = 24

@@ -1,8 +1,8 @@
 """Keeps the access to the API server fresh for as long as the process runs.
 
 Owns when credentials are read again: a file they came from changed (token, certificate, authority or kubeconfig rotated), the
-token is about to end, or the server refused it. How they are read is `kube.kubeconfig`'s. Streams that are open go on with
-what they began with.
+token is about to end, or the server refused it. How they are read is `kube.kubeconfig`'s and `kube.service_account`'s. Streams
+that are open go on with what they began with.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from userproxy.errors import ApiError, UsageError
 from userproxy.kube.access import Access, plain_access, stamps
 from userproxy.kube.failures import RateLimitedLog
-from userproxy.kube.kubeconfig import read_kubeconfig, read_service_account
+from userproxy.kube.service_account import read_service_account
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 RENEW_BEFORE = 10.0
@@ -84,6 +84,9 @@ class Credentials:
         if self._given is not None:
             return self._given
         if self._kubeconfig:
+            # Only now: in a Pod nothing needs YAML.
+            from userproxy.kube.kubeconfig import read_kubeconfig
+
             return await read_kubeconfig(self._kubeconfig, self._master, self._environ)
         if self._master:
             return plain_access(self._master, self._environ)

@@ -35,6 +35,7 @@ MOST_WARNINGS = 5
 _FAMILIES = {"IPv4": Family.IPV4, "IPv6": Family.IPV6}
 _NO_CONDITIONS = wire.Conditions()
 _NO_SLICE_LABELS = wire.SliceLabels()
+_NO_HINTS: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
 
 class Decoded(msgspec.Struct, frozen=True, gc=False):
@@ -68,17 +69,18 @@ def decode_service(data: bytes | msgspec.Raw, proxy_name: str = "") -> Decoded:
     if spec.cluster_ip in (None, "", "None") or spec.type == "ExternalName":
         return Decoded(key, version, None)
     warnings: list[str] = []
+    who = f"Service {key}"
     value = Service(
         key.namespace,
         key.name,
-        tuple(_cluster_ips(spec, f"Service {key}", warnings)),
-        tuple(_service_ports(spec, f"Service {key}", warnings)),
+        tuple(_cluster_ips(spec, who, warnings)),
+        tuple(_service_ports(spec, who, warnings)),
         _own_annotations(item.metadata.annotations),
         affinity_seconds=affinity_seconds(spec),
         labels=tuple(sorted((intern(label), intern(text)) for label, text in labels.items())),
-        **reach_of(item, f"Service {key}", warnings),
+        **reach_of(item, who, warnings),
     )
-    return Decoded(key, version, value, _bounded(warnings, f"Service {key}"))
+    return Decoded(key, version, value, _bounded(warnings, who))
 
 
 def decode_slice(data: bytes | msgspec.Raw) -> Decoded:
@@ -96,15 +98,16 @@ def decode_slice(data: bytes | msgspec.Raw) -> Decoded:
         )
         return Decoded(key, version, None, (ignored,))
     warnings: list[str] = []
+    who = f"EndpointSlice {key}"
     value = EndpointSlice(
         key.namespace,
         key.name,
         labels.service,
         family,
-        tuple(_slice_ports(item, f"EndpointSlice {key}", warnings)),
-        tuple(_slice_endpoints(item, family, f"EndpointSlice {key}", warnings)),
+        tuple(_slice_ports(item, who, warnings)),
+        tuple(_slice_endpoints(item, family, who, warnings)),
     )
-    return Decoded(key, version, value, _bounded(warnings, f"EndpointSlice {key}"))
+    return Decoded(key, version, value, _bounded(warnings, who))
 
 
 def decode_node(data: bytes | msgspec.Raw, own_name: str) -> Decoded:
@@ -220,7 +223,7 @@ def _slice_endpoints(
 
 def _hints(hints: wire.Hints | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if hints is None:
-        return (), ()
+        return _NO_HINTS
     zones, nodes = hints.zones or (), hints.nodes or ()
     # Few zones and nodes are named by very many endpoints.
     return tuple(intern(zone.name) for zone in zones), tuple(intern(node.name) for node in nodes)

@@ -1,7 +1,7 @@
-"""Reads credentials with kubernetes_asyncio's loaders: a kubeconfig file, or what a Pod is given.
+"""Reads credentials from a kubeconfig file, with kubernetes_asyncio's loader.
 
-Owns the use of that package, which is imported only when needed (it costs 38 MiB of memory): its loaders serve, its clients,
-models and Watch do not. Owns also the gaps filled around the loaders: secrets kept out of messages and off the disk, a bound on
+Owns the use of that package, which is imported only when needed (it costs 38 MiB of memory): its loader serves, its clients,
+models and Watch do not. Owns also the gaps filled around the loader: secrets kept out of messages and off the disk, a bound on
 the run time of exec plugins, and the list of files whose change means that all must be read again.
 """
 
@@ -76,34 +76,6 @@ async def read_kubeconfig(path: str, master: str, environ: Mapping[str, str]) ->
         raise UsageError(
             f"{where} cannot be used: {_reason(error)}; repair it or name another with --kubeconfig"
         ) from None
-
-
-def read_service_account(folder: Path, environ: Mapping[str, str]) -> Access:
-    """Return the access that Kubernetes gives to a Pod; raise UsageError outside of one."""
-    if not environ.get("KUBERNETES_SERVICE_HOST"):
-        raise UsageError(
-            "no API server to watch: not running in a Pod (KUBERNETES_SERVICE_HOST is not set); "
-            "give --kubeconfig FILE or --master URL"
-        )
-    from kubernetes_asyncio.client import Configuration
-    from kubernetes_asyncio.config import ConfigException, load_incluster_config
-
-    token_file, ca_file = str(folder / "token"), str(folder / "ca.crt")
-    before = stamps([token_file, ca_file])
-    configuration = Configuration()
-    try:
-        load_incluster_config(
-            client_configuration=configuration,
-            try_refresh_token=False,
-            token_filename=token_file,
-            cert_filename=ca_file,
-            environ=environ,
-        )
-        return _access(configuration, "", f"service account in {folder}", before, environ, None)
-    except UsageError:
-        raise
-    except (*_LOADER_ERRORS, ConfigException) as error:
-        raise UsageError(f"the service account in {folder} cannot be used: {_reason(error)}") from None
 
 
 def _access(

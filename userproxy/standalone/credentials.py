@@ -31,7 +31,9 @@ class CredentialFiles:
 
         Raises StoreError.
         """
-        self.directory = data_directory or _private_directory(environ.get("XDG_RUNTIME_DIR", ""))
+        # absolute, as what is printed of it is copied into other shells
+        chosen = data_directory or _private_directory(environ.get("XDG_RUNTIME_DIR", ""))
+        self.directory = chosen.absolute()
         self._passing = data_directory is None
 
     @property

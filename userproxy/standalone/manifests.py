@@ -167,7 +167,7 @@ class ManifestDirectory:
         noted = registry.store.notes(_NOTES).values()
         known = [msgspec.convert(note, _Applied) for note in noted]
         self._applied: dict[Identity, _Applied] = {(each.resource, each.key): each for each in known}
-        self._reported: dict[str, str] = {}
+        self._reported: set[str] = set()
         self._changed = asyncio.Event()
 
     def load(self) -> None:
@@ -300,4 +300,6 @@ class ManifestDirectory:
         for problem in problems:
             if problem not in self._reported:
                 log.error("%s; correct the file: it is read again, and all others are in effect", problem)
-        self._reported = dict.fromkeys(problems, "")
+        if self._reported and not problems:
+            log.info("manifests in %s: every file is in effect now", self._directory)
+        self._reported = set(problems)

@@ -50,7 +50,7 @@ def parse_bind_address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not colon or not host or not port.isdecimal() or int(port) > 65535:
-        raise UsageError(f"API bind address {text!r}: give host:port, for example 127.0.0.1:8001")
+        raise UsageError(f"--api-bind-address: {text!r}: give host:port, for example 127.0.0.1:8001")
     return host, int(port)
 
 
@@ -65,7 +65,7 @@ def open_listener(bind_address: str) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as fault:
-        raise UsageError(f"API bind address {bind_address!r}: unknown host {host!r}") from fault
+        raise UsageError(f"--api-bind-address: {bind_address!r}: unknown host {host!r}") from fault
     family, _kind, _protocol, _name, address = found[0]
     try:
         return socket.create_server(address[:2], family=family, backlog=1024)
@@ -77,7 +77,7 @@ def _open_unix(bind_address: str) -> socket.socket:
     path = Path(bind_address.removeprefix(UNIX))
     if not path.is_absolute() or len(os.fsencode(path)) > 107:
         raise UsageError(
-            f"API bind address {bind_address!r}: give unix:/path, absolute and of at most 107 bytes"
+            f"--api-bind-address: {bind_address!r}: give unix:/path, absolute and of at most 107 bytes"
         )
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     former = os.umask(0o177)  # from its first moment on nobody else may connect

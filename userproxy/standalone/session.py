@@ -14,10 +14,9 @@ from userproxy.standalone.controllers.in_process import InProcess
 from userproxy.standalone.controllers.loop import Controllers
 from userproxy.standalone.demo import Demo
 from userproxy.standalone.durable import open_store
-from userproxy.standalone.kinds import NODE
 from userproxy.standalone.listening import TOKEN_CHOICES, ApiListeners
 from userproxy.standalone.manifests import ManifestDirectory
-from userproxy.standalone.objects import Json
+from userproxy.standalone.own_node import store_own_node
 from userproxy.standalone.probes.prober import Prober
 from userproxy.standalone.reaping import EventReaper, PodReaper
 from userproxy.standalone.registry import Registry
@@ -74,8 +73,7 @@ class Standalone:
             self._manifests = ManifestDirectory(self._manifests_path, self.registry)
         self.listeners.open(self.registry)
         self.registry.create_initial_objects()
-        if self.registry.store.get(NODE, self._node_name) is None:
-            self.registry.create(NODE, "", _node(self._node_name))
+        store_own_node(self.registry, self._node_name)
         if self._demo is not None:
             await self._demo.start()
             self._demo.store(self.registry, self._node_name)
@@ -104,16 +102,3 @@ class Standalone:
         if self._demo is not None:
             await self._demo.stop()
         await self._store.close()
-
-
-def _node(name: str) -> Json:
-    return {
-        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux"}},
-        "status": {
-            "conditions": [{"type": "Ready", "status": "True", "reason": "Standalone"}],
-            "addresses": [
-                {"type": "InternalIP", "address": "127.0.0.1"},
-                {"type": "Hostname", "address": name},
-            ],
-        },
-    }
