@@ -13,7 +13,7 @@ from tests.dataplane.rig import client_socket, closed_port, endpoint, named, rec
 from userproxy.core.policy import Verdict
 from userproxy.dataplane import listeners as module
 from userproxy.dataplane.listeners import Listeners
-from userproxy.dataplane.sockets import SocketSettings, bound_socket
+from userproxy.dataplane.sockets import bound_socket
 from userproxy.errors import ListenError
 from userproxy.model import ListenerSpec
 
@@ -69,7 +69,7 @@ async def test_a_rejecting_listener_keeps_its_port() -> None:
 
 
 def test_errors_name_the_service_port_and_say_what_to_do() -> None:
-    listeners = Listeners(SocketSettings())
+    listeners = Listeners()
     listeners.admit([serving([("127.0.0.1", 1)])])
     with socket.create_server(("127.0.0.1", 0)) as taken:
         spec = ListenerSpec(key("web"), *taken.getsockname(), captured_only=False)
@@ -84,15 +84,15 @@ def test_a_port_that_another_process_listens_on_first_is_passed_over(monkeypatch
     """Two may bind one port as long as neither listens (SO_REUSEADDR); the second listen() is what fails."""
     rivals: list[socket.socket] = []
 
-    def overtaken(address: str, port: int, settings: SocketSettings) -> socket.socket:
-        made = bound_socket(address, port, settings)
+    def overtaken(address: str, port: int) -> socket.socket:
+        made = bound_socket(address, port)
         if not rivals:
-            rivals.append(bound_socket(address, port, settings))
+            rivals.append(bound_socket(address, port))
             rivals[0].listen()
         return made
 
     monkeypatch.setattr(module, "bound_socket", overtaken)
-    listeners = Listeners(SocketSettings())
+    listeners = Listeners()
     listeners.admit([serving([("127.0.0.1", 1)])])
     try:
         _, port = listeners.open(ListenerSpec(key("web"), "127.0.0.1", 0, captured_only=True))
@@ -103,7 +103,7 @@ def test_a_port_that_another_process_listens_on_first_is_passed_over(monkeypatch
 
 
 def test_listeners_without_a_fixed_port_get_different_ones() -> None:
-    listeners = Listeners(SocketSettings())
+    listeners = Listeners()
     try:
         specs = [ListenerSpec(key(f"s{n}"), "127.0.0.1", 0, captured_only=True) for n in range(3)]
         ports = {listeners.open(spec)[1] for spec in specs}
@@ -118,7 +118,7 @@ def test_listeners_without_a_fixed_port_get_different_ones() -> None:
 
 
 def test_ipv6_listener() -> None:
-    listeners = Listeners(SocketSettings())
+    listeners = Listeners()
     listeners.admit([serving([closed_port()])])
     spec = ListenerSpec(serving([]).key, "::1", 0, captured_only=False)
     try:

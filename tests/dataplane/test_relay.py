@@ -301,20 +301,22 @@ async def test_bulk_does_not_starve_others() -> None:
                 swallowing.cancel()
 
 
-async def test_long_connections_get_keepalive_towards_the_endpoint() -> None:
+async def test_long_connections_get_keepalive_on_both_sides() -> None:
     settings = SocketSettings(keepalive=33, user_timeout=44)
     async with endpoint(echo) as address, rig(address, sockets=settings) as proxy:
         with await proxy.connect() as client:
             await send(client, b"x")
             await until(lambda: proxy.counters.carried == 1)
             [connection] = proxy.plane._acceptor.connections
-            assert connection.client.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 33
-            server = connection.server.sock
-            assert server.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 0
-            await until(lambda: server.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1)
-            assert server.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 33
-            assert server.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 44_000
-            assert server.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+            sides = connection.client.sock, connection.server.sock
+            for sock in sides:
+                assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 0
+            await until(lambda: connection.settled)
+            for sock in sides:
+                assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 33
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 44_000
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
 
 
 async def test_the_second_write_is_not_delayed() -> None:

@@ -13,34 +13,40 @@ from userproxy.dataplane.sockets import (
     bound_socket,
     listen_error,
     original_destination,
+    tune,
     unfilter_packets,
 )
 from userproxy.model import Family
 
 
-def test_accepted_sockets_inherit_the_options() -> None:
-    settings = SocketSettings(keepalive=40, user_timeout=50)
-    with bound_socket("127.0.0.1", 0, settings) as listener:
+def test_accepted_sockets_inherit_no_delay() -> None:
+    with bound_socket("127.0.0.1", 0) as listener:
         listener.listen(5)
         listener.setblocking(True)
         with socket.create_connection(listener.getsockname()), listener.accept()[0] as sock:
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
-            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
-            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 40
-            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 10
-            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 50_000
+
+
+def test_options_of_a_connection() -> None:
+    with socket.socket() as sock:
+        tune(sock, SocketSettings(keepalive=40, user_timeout=50))
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 40
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 10
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 50_000
 
 
 def test_an_address_that_does_not_exist_yet_can_be_bound() -> None:
-    with bound_socket("192.0.2.77", 4321, SocketSettings()) as sock:
+    with bound_socket("192.0.2.77", 4321) as sock:
         assert sock.getsockname() == ("192.0.2.77", 4321)
 
 
 def test_a_failed_bind_leaves_no_socket() -> None:
-    with bound_socket("127.0.0.1", 0, SocketSettings()) as first:
+    with bound_socket("127.0.0.1", 0) as first:
         first.listen(1)
         with pytest.raises(OSError, match="in use"):
-            bound_socket(*first.getsockname(), SocketSettings())
+            bound_socket(*first.getsockname())
 
 
 def test_no_original_destination_without_redirect() -> None:

@@ -47,9 +47,16 @@ async def try_redirect(
 ) -> Probe:
     """Redirect a test connection with rules that `install` writes; all of it is undone, also on failure."""
     try:
-        for family in families:
+        # Side by side, as each waits for programs. Each undoes what is its own, whatever happens to the others.
+        attempts = [
+            _redirect_once(settings.listener_address(family), family, install, uninstall)
+            for family in families
+        ]
+        found = await asyncio.gather(*attempts, return_exceptions=True)
+        for family, fault in zip(families, found, strict=True):
             with _naming(family):
-                await _redirect_once(settings.listener_address(family), family, install, uninstall)
+                if fault is not None:
+                    raise fault
     except CaptureError as error:
         return Probe(label, usable=False, reason=str(error))
     return Probe(label, usable=True, reason="a test connection was redirected")

@@ -177,7 +177,9 @@ class Connection:
             return
         self.settled = True
         self.prompt = True
-        tune(self.server.sock, self.acceptor.sockets)
+        for leg in (self.client, self.server):
+            if leg is not None:
+                tune(leg.sock, self.acceptor.sockets)
         if self.acceptor.flows.following:
             self.acceptor.flows.opened(self)
         if self.half:

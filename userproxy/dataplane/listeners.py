@@ -22,7 +22,6 @@ from userproxy.core.policy import Route, Verdict
 from userproxy.dataplane.ports import PortNumbers, local_port_range
 from userproxy.dataplane.sockets import (
     BACKLOG,
-    SocketSettings,
     bound_socket,
     filter_packets,
     listen_error,
@@ -45,8 +44,7 @@ class Opened(msgspec.Struct, frozen=True):
 class Listeners:
     """The open listening sockets and the verdict each of them shows to clients."""
 
-    def __init__(self, settings: SocketSettings, workers: int = 1) -> None:
-        self._settings = settings
+    def __init__(self, workers: int = 1) -> None:
         self._workers = workers
         self._numbers = PortNumbers(*local_port_range())
         self._routes: dict[PortKey, tuple[Route, ...]] = {}
@@ -177,7 +175,7 @@ class Listeners:
 
     def _open_socket(self, spec: ListenerSpec) -> Address:
         def opened(port: int) -> tuple[socket.socket, int]:
-            sock = bound_socket(spec.address, port, self._settings)
+            sock = bound_socket(spec.address, port)
             try:
                 # Another process may have bound the same port and not listened yet: then this is what fails (ip(7)).
                 _show(sock, spec.key.family, None, self.route(spec))

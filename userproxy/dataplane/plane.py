@@ -58,7 +58,7 @@ class LocalPlane:
     def __init__(self, settings: PlaneSettings) -> None:
         limit = settings.max_connections or descriptor_limit()
         self._reactor = Reactor()
-        self._listeners = Listeners(settings.sockets)
+        self._listeners = Listeners()
         self.affinity = AffinityRecords(settings.affinity_clients)
         """clients and the endpoints they were given"""
         self._acceptor = Acceptor(

@@ -44,7 +44,7 @@ class WorkerPool:
     def __init__(self, settings: PlaneSettings, workers: int) -> None:
         self._settings = settings
         self._count = workers
-        self._listeners = Listeners(settings.sockets, workers)
+        self._listeners = Listeners(workers)
         self._servings: dict[PortKey, Serving] = {}
         self._accepting: set[ListenerSpec] = set()
         self.affinity = AffinityRecords(settings.affinity_clients)

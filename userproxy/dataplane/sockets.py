@@ -43,8 +43,8 @@ def address_family(address: str) -> socket.AddressFamily:
     return socket.AF_INET6 if family_of(address) is Family.IPV6 else socket.AF_INET
 
 
-def bound_socket(address: str, port: int, settings: SocketSettings) -> socket.socket:
-    """Return a TCP socket bound to `address` and `port` with all options that accepted sockets inherit.
+def bound_socket(address: str, port: int) -> socket.socket:
+    """Return a TCP socket bound to `address` and `port`; accepted sockets inherit that they do not wait for more to send.
 
     Raises OSError as bind() does. The socket does not listen yet.
     """
@@ -58,7 +58,7 @@ def bound_socket(address: str, port: int, settings: SocketSettings) -> socket.so
             sock.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
         else:
             sock.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
-        tune(sock, settings)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.bind((address, port))
     except BaseException:
         sock.close()
