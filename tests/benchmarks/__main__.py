@@ -9,12 +9,7 @@ import argparse
 import compileall
 import importlib.util
 import os
-import subprocess
 import sys
-import tempfile
-import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from tests.benchmarks import compare, dns, isolation, report, rounds, syscalls
@@ -50,8 +45,7 @@ def _measure(chosen: argparse.Namespace, options: list[str]) -> None:
     elif chosen.command == "dns":
         dns.run(dns.Settings(chosen.rounds, chosen.questions, chosen.workers), chosen.output)
     elif chosen.command == "syscalls":
-        with _others(chosen) as others:
-            syscalls.run(chosen.seconds, chosen.workers, others)
+        syscalls.run(chosen.seconds, chosen.workers, _others(chosen))
     elif chosen.command == "standalone":
         standalone.run(standalone.Settings(chosen.objects, chosen.changes, chosen.rounds), chosen.output)
     else:
@@ -91,9 +85,6 @@ def _parser() -> argparse.ArgumentParser:
             default=[],
             metavar="NAME=DIR",
             help="another checkout in the same rounds",
-        )
-        relaying.add_argument(
-            "--compiled", action="store_true", help="this checkout compiled by mypyc in the same rounds"
         )
         relaying.add_argument(
             "--interpreter",
@@ -145,33 +136,16 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _dataplane(chosen: argparse.Namespace) -> None:
-    with _others(chosen) as others:
-        settings = rounds.Settings(chosen.rounds, chosen.seconds, chosen.only, chosen.workers, others)
-        rounds.run(settings, chosen.output)
+    others = _others(chosen)
+    settings = rounds.Settings(chosen.rounds, chosen.seconds, chosen.only, chosen.workers, others)
+    rounds.run(settings, chosen.output)
 
 
-@contextmanager
-def _others(chosen: argparse.Namespace) -> Iterator[tuple[rounds.Other, ...]]:
-    """Yield the further userproxy targets; what is compiled for them is removed in the end."""
-    others = [rounds.Other(name, root) for name, _, root in (text.partition("=") for text in chosen.also)]
-    for name, _, python in (text.partition("=") for text in chosen.interpreter):
-        others.append(rounds.Other(name, python=python))
-    with tempfile.TemporaryDirectory(prefix="userproxy-compiled-") as folder:
-        if chosen.compiled:
-            others.append(rounds.Other("compiled", _compile(Path(folder))))
-        yield tuple(others)
-
-
-def _compile(folder: Path) -> str:
-    """Build a compiled wheel of this checkout and return where it is unpacked. Raises RuntimeError."""
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    compiling = {**os.environ, "USERPROXY_COMPILE": "1"}
-    if subprocess.run([*command, "--wheel-dir", folder, ROOT], env=compiling, check=False).returncode:
-        raise RuntimeError("the compiled build failed, see above")
-    [wheel] = folder.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder)
-    return str(folder)
+def _others(chosen: argparse.Namespace) -> tuple[rounds.Other, ...]:
+    """Return the further userproxy targets."""
+    checkouts = [rounds.Other(name, root) for name, _, root in (text.partition("=") for text in chosen.also)]
+    interpreters = (text.partition("=") for text in chosen.interpreter)
+    return (*checkouts, *(rounds.Other(name, python=python) for name, _, python in interpreters))
 
 
 def _control_settings(chosen: argparse.Namespace, options: list[str]) -> scenario.Settings:

@@ -167,7 +167,6 @@ def test_a_header_that_does_not_fit_waits_in_front_of_the_client(room: int) -> N
         server, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET if room else socket.SOCK_STREAM)
         stack.enter_context(server)
         stack.enter_context(far)
-        # The real classes, as the compiled build takes no others.
         acceptor = Acceptor(reactor, SocketSettings(), half_close_timeout=1.0, max_connections=1)
         port = Port(key("web"), AffinityRecords())
         port.proxy_protocol = 1

@@ -96,7 +96,7 @@ def test_the_sdist_has_what_distributions_test_and_deploy_with(built: Built) -> 
         "tests/run.py",
         "deploy/userproxy.yaml",
         "deploy/reference.md",
-        "deploy/compile.py",
+        "deploy/environment.py",
         "pyproject.toml",
     } <= names
     assert not [name for name in names if name.startswith((".ci", ".venv")) or "__pycache__" in name]

@@ -55,7 +55,7 @@ class Schedule(Protocol):
     def add_reader(self, fd: int, callback: Callable[[], None]) -> None: ...
 
     def remove_reader(self, fd: int) -> object:
-        """asyncio returns whether there was one, uvloop nothing; compiled code insists on what is written here."""
+        """asyncio returns whether there was one, uvloop nothing."""
 
     def call_soon(self, callback: Callable[[], None]) -> object: ...
 

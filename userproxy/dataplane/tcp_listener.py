@@ -97,7 +97,7 @@ class Listener:
                     acceptor.park(self)
                 # Anything else means that this one connection died in the queue (accept(2), "Error handling").
                 return
-            # An IPv6 peer comes with flow and scope too; compiled code insists on what an Address is.
+            # An IPv6 peer comes with flow and scope too.
             acceptor.accepted(self, _socket.socket(self.family, _STREAM, 0, fd), fd, peer[:2])
 
     def abort(self) -> None:
