@@ -28,8 +28,6 @@ def ensure_environment(extra: str = "") -> Path:
     stamp = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + wanted.encode()).hexdigest()
     if PYTHON.exists() and STAMP.exists() and stamp in STAMP.read_text().split():
         return PYTHON
-    if not PYTHON.exists():
-        _create()
     pip = [
         PYTHON,
         "-m",
@@ -40,7 +38,15 @@ def ensure_environment(extra: str = "") -> Path:
         "--editable",
         f"{ROOT}{wanted}",
     ]
-    if subprocess.run(pip, check=False).returncode:
+    try:
+        print(f"installing the dependencies into {VENV}, once; half a minute", file=sys.stderr, flush=True)
+        if not PYTHON.exists():
+            _create()
+        failed = subprocess.run(pip, check=False).returncode != 0
+    except KeyboardInterrupt:
+        print("stopped; the next start goes on with it", file=sys.stderr)
+        sys.exit(130)
+    if failed:
         sys.exit("installing the dependencies failed, see above; is the package index reachable?")
     with STAMP.open("a") as file:
         file.write(stamp + "\n")
