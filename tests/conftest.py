@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from userproxy.dataplane import ports
+
 # Others use this machine too: how long one example takes says nothing.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
@@ -70,6 +72,10 @@ def temporary_files_are_noticed(temporary_files: Path, request: pytest.FixtureRe
     yield
     for name in os.listdir(temporary_files):
         first_seen_after.setdefault(name, request.node.nodeid)
+
+
+# The processes of one run share the host's loopback: a port that one has closed must not be another's the next moment.
+ports.FIRST += 2000 * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 6)
 
 
 @pytest.fixture

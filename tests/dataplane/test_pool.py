@@ -166,10 +166,12 @@ async def test_drain_waits_for_the_workers_connections() -> None:
         await until(lambda: proxy.pool.connections == 1)
         async with asyncio.TaskGroup() as group:
             draining = group.create_task(proxy.pool.drain(5), name="drain")
-            await asyncio.sleep(0.2)
+            async with asyncio.timeout(5):
+                with pytest.raises(ConnectionRefusedError):
+                    while True:
+                        (await proxy.connect()).close()
+                        await asyncio.sleep(0.02)
             assert not draining.done()
-            with pytest.raises(ConnectionRefusedError):
-                await proxy.connect()
             client.shutdown(socket.SHUT_WR)
             assert await receive(client) == b"x"
             client.close()
