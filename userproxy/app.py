@@ -225,8 +225,7 @@ def _on_signals(stopping: asyncio.Event, forced: asyncio.Event, reloading: Reloa
 
 
 def _run(main: Coroutine[Any, Any, None]) -> int:
-    # What a large cluster is told by, or a large store holds, lives on: looking through it again and again took a tenth of a
-    # start with 10,000 Services and a third of each write of the store.
+    # What a large cluster is told by lives on: looking through it again and again took a tenth of a start with 10,000 Services.
     gc.set_threshold(20_000, 20, 200)
     try:
         uvloop.run(main)

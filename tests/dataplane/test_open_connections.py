@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from userproxy.dataplane.open_connections import LOOK_SECONDS, SETTLED, OpenConnections
+from userproxy.dataplane.open_connections import LOOK_SECONDS, SETTLED, ConnectionsByAge
 from userproxy.dataplane.reactor import Reactor
 
 
@@ -22,7 +22,7 @@ class Young:
 
 def test_those_that_live_are_settled_once_and_soon_after_their_second() -> None:
     reactor = Reactor()
-    connections = OpenConnections(reactor)
+    connections = ConnectionsByAge(reactor)
     reactor.now = begin = 100.0
     made: list[tuple[float, Young]] = []
     for number in range(40):

@@ -22,7 +22,7 @@ from userproxy.dataplane.connection import Connection
 from userproxy.dataplane.dialing import DIAL_DEADLINES, expired
 from userproxy.dataplane.draining import Drains
 from userproxy.dataplane.flow_recorder import FlowRecorder
-from userproxy.dataplane.open_connections import OpenConnections
+from userproxy.dataplane.open_connections import ConnectionsByAge
 from userproxy.dataplane.reactor import Countdown, Reactor
 from userproxy.dataplane.service_port import Port
 from userproxy.dataplane.sockets import SocketSettings, original_destination, reset_on_close
@@ -59,7 +59,7 @@ class Acceptor:
         self.max_connections = max_connections
         self.ports: dict[PortKey, Port] = {}
         self.listeners: dict[ListenerSpec, Listener | DatagramListener] = {}
-        self.connections = OpenConnections(reactor)
+        self.connections = ConnectionsByAge(reactor)
         self.flows = FlowRecorder(flow_records)
         self._affinity = affinity or AffinityRecords()
         self.udp_flows = UdpFlows(reactor, udp, self._mark, self.flows)

@@ -21,7 +21,7 @@ LOOK_SECONDS = 0.25
 """Between two looks for connections of that age."""
 
 
-class OpenConnections:
+class ConnectionsByAge:
     """The open connections of one worker; each is in one of two collections, for one write at its begin and one at its end."""
 
     __slots__ = ("_looks", "_reactor", "_settled", "_young")
@@ -31,7 +31,7 @@ class OpenConnections:
         self._young: dict[Connection, float] = {}
         """when each was accepted, in that order"""
         self._settled: set[Connection] = set()
-        self._looks = reactor.deadlines(LOOK_SECONDS, OpenConnections._look)
+        self._looks = reactor.deadlines(LOOK_SECONDS, ConnectionsByAge._look)
 
     def __len__(self) -> int:
         return len(self._young) + len(self._settled)

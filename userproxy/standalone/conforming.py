@@ -14,7 +14,7 @@ import msgspec
 
 from userproxy.standalone.fitting import fit
 from userproxy.standalone.objects import Json
-from userproxy.standalone.schema import Shape, Type
+from userproxy.standalone.schema import Shape, Type, once_for_each
 from userproxy.standalone.statuses import Refusal, bad_request
 
 _JSON_NAMES: dict[type, str] = {
@@ -101,18 +101,8 @@ def _without_indices(path: str) -> Iterator[str]:
             yield character
 
 
-_READERS: dict[int, tuple[Shape, _Reader]] = {}
-"""By the id of the shape, which is kept beside so that the id stays its own."""
-
-
+@once_for_each
 def _reader(shape: Shape) -> _Reader:
-    known = _READERS.get(id(shape))
-    if known is None:
-        known = _READERS[id(shape)] = (shape, _made_reader(shape))
-    return known[1]
-
-
-def _made_reader(shape: Shape) -> _Reader:
     if shape.type is Type.STRUCT:
         return _Struct(shape).read
     if shape.type is Type.LIST and shape.item is not None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 
 from userproxy.standalone.objects import Json
-from userproxy.standalone.schema import Shape, Type
+from userproxy.standalone.schema import Shape, Type, once_for_each
 
 _SCALARS: dict[Type, Any] = {
     Type.STRING: str,
@@ -27,22 +27,16 @@ _ABSENT: dict[Type, Any] = {Type.STRING: "", Type.BOOL: False, Type.INT32: 0, Ty
 """What an absent field with `always` is; other scalars are null then."""
 
 
-_MODELS: dict[int, tuple[Shape, type[msgspec.Struct]]] = {}
-"""By the id of the shape, which is kept beside so that the id stays its own."""
-
-
 def fit(value: Any, shape: Shape) -> Json | None:
     """Return an object in its shape, None when that takes more than this."""
-    known = _MODELS.get(id(shape))
-    if known is None:
-        known = _MODELS[id(shape)] = (shape, _struct(shape))
     try:
-        made: Json = msgspec.to_builtins(msgspec.convert(value, known[1]), order="deterministic")
+        made: Json = msgspec.to_builtins(msgspec.convert(value, _struct(shape)), order="deterministic")
     except (msgspec.ValidationError, RecursionError, TypeError):
         return None
     return made
 
 
+@once_for_each
 def _struct(shape: Shape) -> type[msgspec.Struct]:
     # fields without a type here, such as free ones, are refused as unknown
     fields = [_field(name, field) for name, field in shape.fields.items() if _type(field) is not None]

@@ -10,7 +10,7 @@ from typing import Any
 
 from userproxy.standalone.fieldsets import SELF, Path, compact, item_step
 from userproxy.standalone.objects import Json
-from userproxy.standalone.schema import ANY, Shape, Type
+from userproxy.standalone.schema import ANY, Shape, Type, once_for_each
 
 _METADATA_FIELDS = frozenset(("annotations", "finalizers", "generateName", "labels", "ownerReferences"))
 """Metadata that someone owns; the rest belongs to the server."""
@@ -89,16 +89,14 @@ class _Place:
         return place
 
 
-_ROOTS: dict[int, tuple[Shape, dict[str, _Place]]] = {}
-"""By the id of the shape, which is kept beside so that the id stays its own."""
+@once_for_each
+def _roots(shape: Shape) -> dict[str, _Place]:
+    return {name: _Place((f"f:{name}",), field) for name, field in shape.fields.items()}
 
 
 def leaves(item: Json, shape: Shape, *, status: bool) -> Leaves:
     """Return every owned field of an object with its value; `status`: the status alone, or everything but it."""
-    known = _ROOTS.get(id(shape))
-    if known is None:
-        fields = {name: _Place((f"f:{name}",), field) for name, field in shape.fields.items()}
-        known = _ROOTS[id(shape)] = (shape, fields)
+    roots = _roots(shape)
     found: Leaves = {}
     for name, value in item.items():
         if name in ("kind", "apiVersion") or (name == "status") != status:
@@ -107,6 +105,6 @@ def leaves(item: Json, shape: Shape, *, status: bool) -> Leaves:
             value = {key: part for key, part in value.items() if key in _METADATA_FIELDS}
             if not value:
                 continue
-        place = known[1].get(name) or _Place((f"f:{name}",), ANY)
+        place = roots.get(name) or _Place((f"f:{name}",), ANY)
         place.add(value, found)
     return found

@@ -7,8 +7,13 @@ kinds are in `resources`; no rules beyond types here.
 from __future__ import annotations
 
 import enum
+import functools
+from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
+
+T = TypeVar("T")
 
 
 class Type(enum.Enum):
@@ -59,6 +64,20 @@ class Shape(msgspec.Struct, frozen=True):
             return f"map[string]{self.item.go_type}"
         name: str = self.type.value
         return name
+
+
+def once_for_each(make: Callable[[Shape], T]) -> Callable[[Shape], T]:
+    """Return what `make` makes of a shape, made once. By the shape's id, as its hash would go through all of it."""
+    made: dict[int, tuple[Shape, T]] = {}  # the shape is kept beside, so that the id stays its own
+
+    @functools.wraps(make)
+    def get(shape: Shape) -> T:
+        known = made.get(id(shape))
+        if known is None:
+            known = made[id(shape)] = (shape, make(shape))
+        return known[1]
+
+    return get
 
 
 STRING = Shape(Type.STRING)

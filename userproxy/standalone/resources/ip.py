@@ -17,9 +17,6 @@ _KEPT = 16_384
 _LONGEST = 64
 """Letters of an address, also of one that is written out and has a zone."""
 
-_PLAIN = frozenset(str(first) for first in range(1, 224) if first not in (127, 169))
-"""First numbers of IPv4 addresses of which each may be reached from elsewhere."""
-
 
 def parse(text: str) -> Address | None:
     """Return an address, None for a text that is none."""
@@ -57,8 +54,11 @@ def is_loopback(text: str) -> bool:
 def unroutable(text: str) -> str:
     """Return why nothing outside this host can be reached at a valid address, empty when it can."""
     address = parse(text)
-    if address is None or (address.version == 4 and text.partition(".")[0] in _PLAIN):
-        return ""
+    return _why_unroutable(address) if address is not None else ""
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def _why_unroutable(address: Address) -> str:
     if address.is_unspecified:
         return "may not be unspecified (0.0.0.0 or ::)"
     if address.is_loopback:
