@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import io
 import json
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
@@ -97,10 +98,11 @@ async def serving(
     history: int = 4096,
     start: int | None = None,
     cidr: str = "10.96.0.0/16",
+    now: Callable[[], float] = time.time,
 ) -> AsyncIterator[Client]:
-    """Run an API server of its own for a block."""
+    """Run an API server of its own for a block, with the clock `now`."""
     store = MemoryStore(start=start, history=history)
-    registry = Registry(store, ServiceAddresses(store, parse_service_cidr(cidr)))
+    registry = Registry(store, ServiceAddresses(store, parse_service_cidr(cidr)), now)
     registry.create_initial_objects()
     server = ApiServer(registry, open_listener("127.0.0.1:0"), limits)
     await server.start()
