@@ -49,7 +49,7 @@ from userproxy.dataplane.udp_sockets import UdpSettings
 from userproxy.dataplane.workers import worker_count
 from userproxy.kube.cluster import Cluster
 from userproxy.model import Balance, Family, NoEndpoints, PortKey, PortOptions, Probe, ServiceName
-from userproxy.reconcile import Reconciler
+from userproxy.reconcile.loop import Reconciler
 
 log = logging.getLogger(__name__)
 
@@ -278,12 +278,12 @@ class Agent:
 
     def _capture_view(self) -> CaptureView:
         capture = self._capture
-        return CaptureView(capture.name, capture.detail, self.reconciler.capture_repairs, self._probes)
+        return CaptureView(capture.name, capture.detail, self.reconciler.captured.repairs, self._probes)
 
     def _warnings(self) -> tuple[str, ...]:
         found = []
-        if self.reconciler.capture_error:
-            found.append(self.reconciler.capture_error)
+        if self.reconciler.captured.error:
+            found.append(self.reconciler.captured.error)
         if self.plane.paused:
             found.append(
                 f"accepting had to rest {self.plane.paused} times: descriptors or connections ran out; "

@@ -1,7 +1,6 @@
 """The reconcile loop with a real data plane: order of steps, retries, repair, what is recorded.
 
-The capture here is a table in memory that keeps the contract of a capture (atomic changes, repair) and can be told to refuse;
-the kernel's captures have tests of their own, and tests/e2e runs everything together.
+The capture is that of `tests.reconcile.rig`; tests/e2e runs everything together.
 """
 
 from __future__ import annotations
@@ -10,96 +9,16 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import AsyncIterator, Collection, Sequence
 
 import pytest
 from msgspec import structs
 
 from tests.build import endpoint_slice, key, name, service, services, slices
 from tests.dataplane.rig import until
-from userproxy import reconcile
-from userproxy.admin.health_checks import HealthCheckServers
+from tests.reconcile.rig import accepts, running
 from userproxy.api_objects import Changes, Node, Service, ServiceSpecPort, SliceEndpoint
-from userproxy.core.health import SyncHealth
-from userproxy.core.plan_settings import PlanSettings
-from userproxy.core.service_events import Change
-from userproxy.dataplane.plane import LocalPlane, PlaneSettings
-from userproxy.errors import CaptureError
-from userproxy.model import CaptureEntry, Frontend, NoEndpoints, PortOptions, ServiceName
-from userproxy.reconcile import Reconciler
-
-
-class TableCapture:
-    """Entries in a dictionary; notes for each entry added whether somebody listened at that moment."""
-
-    def __init__(self) -> None:
-        self.entries: dict[Frontend, CaptureEntry] = {}
-        self.refuse = ""
-        self.listened: list[bool] = []
-        self.changes = 0
-
-    async def change(self, add: Sequence[CaptureEntry], remove: Sequence[CaptureEntry]) -> None:
-        if self.refuse:
-            raise CaptureError(self.refuse)
-        self.changes += 1
-        for entry in remove:
-            del self.entries[entry.frontend]
-        for entry in add:
-            self.listened.append(accepts(entry))
-            self.entries[entry.frontend] = entry
-
-    async def repair(self, entries: Collection[CaptureEntry]) -> bool:
-        if self.refuse:
-            raise CaptureError(self.refuse)
-        wanted = {entry.frontend: entry for entry in entries}
-        changed = wanted != self.entries
-        self.entries = wanted
-        return changed
-
-
-def accepts(entry: CaptureEntry) -> bool:
-    with contextlib.closing(socket.socket()) as sock:
-        sock.settimeout(1)
-        return sock.connect_ex(entry.listener) == 0
-
-
-class Loop:
-    """A running reconciler."""
-
-    def __init__(self, mode: str = "redirect") -> None:
-        self.plane = LocalPlane(PlaneSettings())
-        self.capture = TableCapture()
-        self.health = SyncHealth()
-        self.settings = PlanSettings(mode, "127.0.0.1", "", NoEndpoints.DROP, local_ports=(39999, 39999))
-        self.warned: list[tuple[ServiceName, str, str]] = []
-        self.told: list[Change] = []
-        self.checks = HealthCheckServers(lambda: True)
-        self.reconciler = Reconciler(
-            self.plane,
-            self.capture,
-            self.settings,
-            self.health,
-            time.monotonic,
-            "n1",
-            self.checks,
-            lambda *event: self.warned.append(event),
-            self.told.append,
-        )
-
-
-@contextlib.asynccontextmanager
-async def running(mode: str = "redirect") -> AsyncIterator[Loop]:
-    made = Loop(mode)
-    await made.plane.start()
-    try:
-        async with asyncio.TaskGroup() as group:
-            task = group.create_task(made.reconciler.run(), name="reconcile")
-            yield made
-            task.cancel()
-    finally:
-        await made.checks.stop()
-        made.plane.stop()
-
+from userproxy.model import PortOptions
+from userproxy.reconcile import captured, retries
 
 WEB = services(service("web"))
 WEB_UP = slices(endpoint_slice("web-1", "web", "127.0.0.1", ports={"": 9}))
@@ -115,6 +34,25 @@ async def test_row_1_1_8_nothing_is_programmed_before_both_lists_are_complete() 
         await asyncio.wait_for(loop.reconciler.ready.wait(), 5)
         [entry] = loop.capture.entries.values()
         assert str(entry.frontend) == "10.96.0.10:80"
+
+
+async def test_while_lists_are_awaited_nothing_is_done_again_and_again(monkeypatch) -> None:
+    """A look at the kernel is overdue meanwhile; the loop took all of a core until the API server answered."""
+    monkeypatch.setattr(captured, "REPAIR_SECONDS", 0.01)
+    asked: list[float] = []
+
+    def clock() -> float:
+        asked.append(time.monotonic())
+        return asked[-1]
+
+    async with running(clock=clock) as loop:
+        loop.reconciler.feed(WEB)
+        await asyncio.sleep(0.1)
+        before = len(asked)
+        await asyncio.sleep(0.3)
+        assert len(asked) == before
+        loop.reconciler.feed(WEB_UP)
+        await asyncio.wait_for(loop.reconciler.ready.wait(), 5)
 
 
 async def test_ready_comes_for_an_empty_cluster_too() -> None:
@@ -157,30 +95,30 @@ async def test_endpoint_changes_do_not_touch_capture() -> None:
 
 
 async def test_a_refused_capture_change_is_retried_and_shown(monkeypatch, caplog) -> None:
-    monkeypatch.setattr(reconcile, "RETRY_SECONDS", (0.05,))
+    monkeypatch.setattr(retries, "RETRY_SECONDS", (0.05,))
     async with running() as loop:
         loop.capture.refuse = "nft: no buffer space"
         loop.reconciler.feed(WEB)
         loop.reconciler.feed(WEB_UP)
-        await until(lambda: loop.reconciler.capture_error == "nft: no buffer space")
+        await until(lambda: loop.reconciler.captured.error == "nft: no buffer space")
         assert not loop.reconciler.ready.is_set()
         assert loop.health.verdict(time.monotonic() + 100).last_queued is not None
         loop.capture.refuse = ""
-        await until(lambda: loop.reconciler.capture_error == "")
+        await until(lambda: loop.reconciler.captured.error == "")
         assert [str(one) for one in loop.capture.entries] == ["10.96.0.10:80"]
         assert loop.reconciler.ready.is_set()
     assert caplog.text.count("no buffer space") == 1
 
 
 async def test_changes_during_a_refusal_are_all_there_afterwards(monkeypatch) -> None:
-    monkeypatch.setattr(reconcile, "RETRY_SECONDS", (0.05,))
+    monkeypatch.setattr(retries, "RETRY_SECONDS", (0.05,))
     async with running() as loop:
         loop.reconciler.feed(WEB)
         loop.reconciler.feed(WEB_UP)
         await until(lambda: bool(loop.capture.entries))
         loop.capture.refuse = "refused"
         loop.reconciler.feed(services(service("db", "10.96.0.11")))
-        await until(lambda: bool(loop.reconciler.capture_error))
+        await until(lambda: bool(loop.reconciler.captured.error))
         loop.reconciler.feed(services(service("more", "10.96.0.12"), removed=("web",)))
         await until(lambda: key("more") in loop.reconciler.running.ports)
         loop.capture.refuse = ""
@@ -188,14 +126,14 @@ async def test_changes_during_a_refusal_are_all_there_afterwards(monkeypatch) ->
 
 
 async def test_what_another_program_removed_is_restored_and_counted(monkeypatch) -> None:
-    monkeypatch.setattr(reconcile, "REPAIR_SECONDS", 0.05)
+    monkeypatch.setattr(captured, "REPAIR_SECONDS", 0.05)
     async with running() as loop:
         loop.reconciler.feed(WEB)
         loop.reconciler.feed(WEB_UP)
         await until(lambda: bool(loop.capture.entries))
         loop.capture.entries.clear()
         await until(lambda: bool(loop.capture.entries))
-        await until(lambda: loop.reconciler.capture_repairs == 1)
+        await until(lambda: loop.reconciler.captured.repairs == 1)
         assert [(change.kind, change.key) for change in loop.told] == [
             ("service-added", key("web")),
             ("capture", None),
@@ -203,7 +141,7 @@ async def test_what_another_program_removed_is_restored_and_counted(monkeypatch)
 
 
 async def test_a_port_in_use_is_named_and_taken_when_it_becomes_free(monkeypatch, caplog) -> None:
-    monkeypatch.setattr(reconcile, "RETRY_SECONDS", (0.05,))
+    monkeypatch.setattr(retries, "RETRY_SECONDS", (0.05,))
     async with running("route") as loop:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             number = taken.getsockname()[1]
@@ -219,7 +157,7 @@ async def test_a_port_in_use_is_named_and_taken_when_it_becomes_free(monkeypatch
 
 
 async def test_a_service_that_goes_while_its_port_is_in_use_leaves_no_failure(monkeypatch) -> None:
-    monkeypatch.setattr(reconcile, "RETRY_SECONDS", (60.0,))
+    monkeypatch.setattr(retries, "RETRY_SECONDS", (60.0,))
     async with running("route") as loop:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             number = taken.getsockname()[1]
@@ -294,7 +232,7 @@ async def test_a_node_port_needs_no_capture_and_follows_the_hosts_addresses(free
 async def test_a_taken_node_port_is_told_once_and_taken_when_it_is_free(
     monkeypatch: pytest.MonkeyPatch, free_port: int
 ) -> None:
-    monkeypatch.setattr(reconcile, "RETRY_SECONDS", (0.05,))
+    monkeypatch.setattr(retries, "RETRY_SECONDS", (0.05,))
     async with running() as loop:
         loop.reconciler.feed_addresses(["127.0.0.1"])
         with socket.create_server(("127.0.0.1", free_port)):
@@ -319,7 +257,7 @@ async def test_a_node_port_that_outgoing_connections_may_take_is_warned_of() -> 
 async def test_rows_1_9_9_and_1_9_11_health_checks_are_opened_counted_and_retried(
     monkeypatch: pytest.MonkeyPatch, free_port: int
 ) -> None:
-    monkeypatch.setattr(reconcile, "RETRY_SECONDS", (0.05,))
+    monkeypatch.setattr(retries, "RETRY_SECONDS", (0.05,))
     async with running() as loop:
         loop.reconciler.feed(
             Changes("nodes", (Node("n1", addresses=("127.0.0.1",)),), listed=True),
@@ -345,13 +283,13 @@ async def test_a_health_check_that_changes_while_capture_is_refused_is_shown_aft
     monkeypatch: pytest.MonkeyPatch, free_port: int
 ) -> None:
     """A load balancer would go on sending to a node without endpoints, until the next change of any health check."""
-    monkeypatch.setattr(reconcile, "RETRY_SECONDS", (0.05,))
+    monkeypatch.setattr(retries, "RETRY_SECONDS", (0.05,))
     local = slices(endpoint_slice("web-1", "web", SliceEndpoint("127.0.0.1", node="n1")))
     async with running() as loop:
         loop.reconciler.feed(services(with_node_port(0, health_check_node_port=free_port)))
         loop.reconciler.feed(local)
         loop.capture.refuse = "nft: no buffer space"
-        await until(lambda: bool(loop.reconciler.capture_error))
+        await until(lambda: bool(loop.reconciler.captured.error))
         assert not opens(free_port)
         loop.capture.refuse = ""
         await until(lambda: opens(free_port))

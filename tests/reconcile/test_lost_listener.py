@@ -9,10 +9,10 @@ from msgspec import structs
 
 from tests.build import service, services, slices
 from tests.dataplane.rig import until
-from tests.test_reconcile import running
-from userproxy import reconcile
+from tests.reconcile.rig import running
 from userproxy.api_objects import EndpointSlice, Service, ServiceSpecPort, SliceEndpoint, SlicePort
 from userproxy.model import CaptureEntry, Family, FrontendKind, Scope
+from userproxy.reconcile import retries
 
 
 @pytest.mark.parametrize("protocol", ["TCP", "UDP"])
@@ -20,7 +20,7 @@ async def test_a_listener_that_cannot_follow_a_change_is_closed_and_opened_again
     monkeypatch, protocol
 ) -> None:
     """More source ranges than a packet filter holds come with an edit: nobody is let in until they are fewer."""
-    monkeypatch.setattr(reconcile, "RETRY_SECONDS", (0.05,))
+    monkeypatch.setattr(retries, "RETRY_SECONDS", (0.05,))
     few, many = ("192.0.2.0/24",), tuple(f"10.{n >> 8}.{n & 255}.1/32" for n in range(2000))
     ports = (ServiceSpecPort("p", protocol, 53),)
     public = Service("default", "public", ("10.96.0.20",), ports, load_balancer_ips=("203.0.113.1",))
@@ -54,4 +54,4 @@ async def test_a_listener_that_cannot_follow_a_change_is_closed_and_opened_again
             await until(lambda: not loop.reconciler.failures)
         [entry] = of_public(FrontendKind.LOAD_BALANCER)
         assert entry.listener != lost.listener
-        assert not loop.reconciler.capture_error
+        assert not loop.reconciler.captured.error

@@ -1,7 +1,7 @@
-"""The one loop that writes: snapshot -> plan -> apply in safe order -> record.
+"""The loop: takes what has changed, has it planned, and applies the plan.
 
-Owns the order of changes and their retries. It decides nothing (`core.plan` does) and knows no kernel interface: the
-data plane and the capture come in as the Protocols of `edges`.
+Owns the order of changes and when they are tried again. It decides nothing (`core.plan` does) and knows no kernel
+interface: the data plane and the capture come in as the Protocols of `edges`. What capture holds is `reconcile.captured`'s.
 
 Order of each change: endpoints and new listeners, then redirects and routes, then closed listeners. So no packet is ever sent
 to a port that nobody listens on.
@@ -24,24 +24,17 @@ from userproxy.core.service_warnings import service_warnings
 from userproxy.core.sync_counters import SyncCounters
 from userproxy.core.table import ServiceTable
 from userproxy.edges import Capture, HealthChecks, Plane, Warn
-from userproxy.errors import CaptureError
 from userproxy.model import (
     Address,
-    CaptureEntry,
-    Frontend,
-    FrontendKind,
     Host,
     ListenerSpec,
     ServiceName,
     ServicePort,
 )
+from userproxy.reconcile.captured import Captured
+from userproxy.reconcile.retries import Retries
 
 log = logging.getLogger(__name__)
-
-REPAIR_SECONDS = 2.0
-"""Between two looks at what the kernel holds; another tool's flush is undone within one look."""
-RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-"""Waits before a listener that could not be opened, or a refused capture change, is tried again."""
 
 
 class Reconciler:
@@ -67,15 +60,12 @@ class Reconciler:
         self.running = Running()
         self.listening: dict[ListenerSpec, Address] = {}
         self.failures: dict[ListenerSpec, str] = {}
-        self.capture_error = ""
-        self.capture_repairs = 0
-        """how often the kernel's state had been changed by someone else and was restored"""
+        self.captured = Captured(capture, clock, changed)
         self.counters = SyncCounters()
         self.health = health
         self.ready = asyncio.Event()
         """set once, after everything listed was applied for the first time"""
         self._plane = plane
-        self._capture = capture
         self._settings = settings
         self._clock = clock
         self._health_checks = health_checks
@@ -84,11 +74,9 @@ class Reconciler:
         self._checks_due: set[ServiceName] = set()
         self._changed = changed
         self.host = Host(node)
-        self._entries: dict[Frontend, CaptureEntry] = {}
         self._wake = asyncio.Event()
-        self._retries = 0
+        self._retries = Retries()
         self._retry_at: float | None = None
-        self._repair_at = 0.0
         self._warned: dict[ServiceName, tuple[str, ...]] = {}
 
     def feed(self, changes: Changes) -> None:
@@ -132,7 +120,6 @@ class Reconciler:
 
     async def run(self) -> None:
         """Apply, repair and retry until cancelled."""
-        self._repair_at = self._clock() + REPAIR_SECONDS
         while True:
             await self._wait()
             if not self.table.complete:
@@ -144,14 +131,18 @@ class Reconciler:
                 await self._show_health_checks()
             if self.table.touched or not self.ready.is_set():
                 await self._apply()
-            if self._clock() >= self._repair_at:
-                await self._repair()
+            if self._clock() >= self.captured.look_at:
+                await self._look_at_capture()
 
     async def _wait(self) -> None:
-        """Return when there is something to apply, to retry or to look after."""
-        due = min(self._repair_at, self._retry_at if self._retry_at is not None else self._repair_at)
+        """Return when there is something to apply, to retry or to look after; before both lists are there nothing is."""
+        seconds = None
+        if self.table.complete:
+            look_at = self.captured.look_at
+            due = min(look_at, self._retry_at if self._retry_at is not None else look_at)
+            seconds = max(0.0, due - self._clock())
         try:
-            async with asyncio.timeout(max(0.0, due - self._clock())):
+            async with asyncio.timeout(seconds):
                 await self._wake.wait()
         except TimeoutError:
             return
@@ -172,7 +163,7 @@ class Reconciler:
             self.table.touch(again)
             self._wake.set()
         self._checks_due.update(service for service, _ in step.health_checks)
-        if not self.capture_error:
+        if not self.captured.error:
             await self._show_health_checks()
             self._applied(started)
 
@@ -192,7 +183,7 @@ class Reconciler:
                 log.warning("%s; tried again until it works", reason, extra=fields)
                 self._event(check.service, "FailedToStartServiceHealthcheck", reason)
         if failures:
-            self._retry_at = self._clock() + self._next_retry()
+            self._retry_at = self._clock() + self._retries.failed()
 
     async def _carry_out(self, step: Plan) -> dict[ListenerSpec, str]:
         """Take the steps of a plan in order; returns the listeners that could not be opened, and why."""
@@ -201,68 +192,24 @@ class Reconciler:
         for spec in opened.failures:
             self.listening.pop(spec, None)
         self._note_failures(step, opened.failures)
-        await self._capture_change(step)
+        await self.captured.change(step, self.listening)
         await self._plane.close(step.close, step.forget)
         for spec in step.close:
             self.listening.pop(spec, None)
         return opened.failures
 
-    async def _capture_change(self, step: Plan) -> None:
-        remove = [self._entries.pop(frontend) for frontend in step.release if frontend in self._entries]
-        add = []
-        for frontend, spec in step.capture:
-            # A node port's listener is bound to the node's own address: packets reach it as they are.
-            if spec in self.listening and frontend.kind is not FrontendKind.NODE_PORT:
-                if frontend in self._entries:
-                    # Of a listener that could not go on and was opened anew.
-                    remove.append(self._entries[frontend])
-                entry = CaptureEntry(frontend, self.listening[spec])
-                self._entries[frontend] = entry
-                add.append(entry)
-        if not add and not remove:
-            return
-        if self.capture_error:
-            # The kernel is not where we think it is; the next repair writes everything anew.
-            self._repair_at = min(self._repair_at, self._retry_at or self._repair_at)
-            return
-        try:
-            await self._capture.change(add, remove)
-        except CaptureError as error:
-            self._capture_failed(error)
-
-    async def _repair(self) -> None:
-        self._repair_at = self._clock() + REPAIR_SECONDS
+    async def _look_at_capture(self) -> None:
         started = self._clock()
-        try:
-            rewrote = await self._capture.repair(tuple(self._entries.values()))
-        except CaptureError as error:
-            self._capture_failed(error)
-            return
-        if self.capture_error:
-            log.info("capture works again")
-            self._changed(Change(self._clock(), "capture", "capture works again"))
-            self.capture_error = ""
-            self._retries = 0
+        if await self.captured.look():
+            # What was applied while capture refused is in effect only now.
             await self._show_health_checks()
             self._applied(started)
-        elif rewrote:
-            log.warning("capture rules had been changed by another program; they are restored")
-            self.capture_repairs += 1
-            text = "capture rules had been changed by another program; they are restored"
-            self._changed(Change(self._clock(), "capture", text))
 
     def _applied(self, started: float) -> None:
         now = self._clock()
         self.counters.observe(now - started)
         self.health.applied(now, until=started)
         self.ready.set()
-
-    def _capture_failed(self, error: CaptureError) -> None:
-        if str(error) != self.capture_error:
-            log.error("capture: %s; tried again until it works", error)
-            self._changed(Change(self._clock(), "capture", f"{error}; tried again until it works"))
-        self.capture_error = str(error)
-        self._repair_at = self._clock() + self._next_retry()
 
     def _note_failures(self, step: Plan, failures: dict[ListenerSpec, str]) -> None:
         # A plan names every listener that its Service ports want, so what failed for them before is answered by it.
@@ -276,14 +223,9 @@ class Reconciler:
             self._changed(Change(self._clock(), "listener", text, spec.key))
             self.failures[spec] = reason
         if failures:
-            self._retry_at = self._clock() + self._next_retry()
-        elif not self.failures and not self.capture_error:
-            self._retries = 0
-
-    def _next_retry(self) -> float:
-        wait = RETRY_SECONDS[min(self._retries, len(RETRY_SECONDS) - 1)]
-        self._retries += 1
-        return wait
+            self._retry_at = self._clock() + self._retries.failed()
+        elif not self.failures:
+            self._retries.succeeded()
 
     def _warn(self, touched: Mapping[ServiceName, tuple[ServicePort, ...]], step: Plan) -> None:
         """Tell what is wrong with the touched Services, once for each new finding."""

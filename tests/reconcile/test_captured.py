@@ -1,0 +1,99 @@
+"""Entries of capture: what becomes of a step, refusals, and what the kernel is made to hold later."""
+
+from __future__ import annotations
+
+from tests.build import key
+from tests.reconcile.rig import TableCapture
+from userproxy.core.plan import Plan
+from userproxy.core.service_events import Change
+from userproxy.model import Address, CaptureEntry, Frontend, FrontendKind, ListenerSpec
+from userproxy.reconcile.captured import REPAIR_SECONDS, Captured
+from userproxy.reconcile.retries import RETRY_SECONDS
+
+WEB = Frontend("10.96.0.10", 80, "TCP")
+SPEC = ListenerSpec(key("web"), "127.0.0.1", 0, captured_only=True)
+NOWHERE: Address = ("127.0.0.1", 1)
+STEP = Plan(capture=((WEB, SPEC),))
+
+
+class Rig:
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.told: list[Change] = []
+        self.capture = TableCapture()
+        self.captured = Captured(self.capture, lambda: self.now, self.told.append)
+
+    @property
+    def held(self) -> dict[Frontend, Address]:
+        return {frontend: entry.listener for frontend, entry in self.capture.entries.items()}
+
+
+async def test_a_frontend_is_captured_where_somebody_listens_for_it() -> None:
+    rig = Rig()
+    await rig.captured.change(STEP, {})
+    assert rig.held == {}
+    await rig.captured.change(STEP, {SPEC: NOWHERE})
+    assert rig.held == {WEB: NOWHERE}
+    await rig.captured.change(Plan(release=(WEB,)), {})
+    assert rig.held == {}
+
+
+async def test_a_node_port_needs_no_entry() -> None:
+    rig = Rig()
+    node_port = Frontend("192.0.2.1", 30080, "TCP", FrontendKind.NODE_PORT)
+    await rig.captured.change(Plan(capture=((node_port, SPEC),)), {SPEC: NOWHERE})
+    assert rig.capture.changes == 0
+
+
+async def test_a_listener_that_was_opened_anew_takes_the_place_of_the_old_one() -> None:
+    rig = Rig()
+    await rig.captured.change(STEP, {SPEC: NOWHERE})
+    await rig.captured.change(STEP, {SPEC: ("127.0.0.1", 2)})
+    assert rig.held == {WEB: ("127.0.0.1", 2)}
+
+
+async def test_after_a_refusal_everything_is_written_at_the_next_look() -> None:
+    rig = Rig()
+    rig.capture.refuse = "nft: no buffer space"
+    await rig.captured.change(STEP, {SPEC: NOWHERE})
+    assert rig.captured.error == "nft: no buffer space"
+    assert rig.captured.look_at == rig.now + RETRY_SECONDS[0]
+    other = Frontend("10.96.0.11", 80, "TCP")
+    rig.capture.refuse = ""
+    await rig.captured.change(Plan(capture=((other, SPEC),)), {SPEC: NOWHERE})
+    assert rig.held == {}
+    assert await rig.captured.look()
+    assert rig.held == {WEB: NOWHERE, other: NOWHERE}
+    assert rig.captured.error == ""
+    assert [change.message for change in rig.told] == [
+        "nft: no buffer space; tried again until it works",
+        "capture works again",
+    ]
+
+
+async def test_looks_that_fail_come_after_growing_waits_and_are_told_once() -> None:
+    rig = Rig()
+    rig.capture.refuse = "refused"
+    waits = []
+    for _ in range(3):
+        assert not await rig.captured.look()
+        waits.append(rig.captured.look_at - rig.now)
+    assert waits == list(RETRY_SECONDS[:3])
+    assert len(rig.told) == 1
+    rig.capture.refuse = ""
+    assert await rig.captured.look()
+    rig.capture.refuse = "again"
+    assert not await rig.captured.look()
+    assert rig.captured.look_at - rig.now == RETRY_SECONDS[0]
+
+
+async def test_what_others_changed_is_restored_and_counted() -> None:
+    rig = Rig()
+    await rig.captured.change(STEP, {SPEC: NOWHERE})
+    assert not await rig.captured.look()
+    assert rig.captured.repairs == 0
+    rig.capture.entries[WEB] = CaptureEntry(WEB, ("127.0.0.1", 3))
+    assert not await rig.captured.look()
+    assert rig.held == {WEB: NOWHERE}
+    assert rig.captured.repairs == 1
+    assert rig.captured.look_at == rig.now + REPAIR_SECONDS
