@@ -156,6 +156,14 @@ def test_row_1_3_10_take_returns_what_was_touched_once() -> None:
     assert set(table.take()) == {name("db")}
 
 
+def test_take_begins_with_those_that_wait_longest() -> None:
+    table = filled(services(service("web"), service("db"), service("api")))
+    assert list(table.take(2)) == [name("db"), name("web")]
+    table.touch([name("web"), name("api")])
+    assert list(table.take(1)) == [name("api")]
+    assert list(table.take(5)) == [name("web")]
+
+
 def test_removals() -> None:
     table = filled(services(service("web")), slices(endpoint_slice("a", "web", "10.0.0.1")))
     table.take()

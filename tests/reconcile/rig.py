@@ -28,10 +28,14 @@ class TableCapture:
     def __init__(self) -> None:
         self.entries: dict[Frontend, CaptureEntry] = {}
         self.refuse = ""
+        self.gate: asyncio.Event | None = None
+        """what a change waits for"""
         self.listened: list[bool] = []
         self.changes = 0
 
     async def change(self, add: Sequence[CaptureEntry], remove: Sequence[CaptureEntry]) -> None:
+        if self.gate is not None:
+            await self.gate.wait()
         if self.refuse:
             raise CaptureError(self.refuse)
         self.changes += 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from tests.build import key
 from tests.reconcile.rig import TableCapture
 from userproxy.core.plan import Plan
@@ -23,6 +25,11 @@ class Rig:
         self.capture = TableCapture()
         self.captured = Captured(self.capture, lambda: self.now, self.told.append)
 
+    async def change(self, step: Plan, listening: dict[ListenerSpec, Address]) -> None:
+        async with asyncio.TaskGroup() as under_way:
+            await self.captured.change(step, listening, under_way)
+            await self.captured.settled()
+
     @property
     def held(self) -> dict[Frontend, Address]:
         return {frontend: entry.listener for frontend, entry in self.capture.entries.items()}
@@ -30,37 +37,37 @@ class Rig:
 
 async def test_a_frontend_is_captured_where_somebody_listens_for_it() -> None:
     rig = Rig()
-    await rig.captured.change(STEP, {})
+    await rig.change(STEP, {})
     assert rig.held == {}
-    await rig.captured.change(STEP, {SPEC: NOWHERE})
+    await rig.change(STEP, {SPEC: NOWHERE})
     assert rig.held == {WEB: NOWHERE}
-    await rig.captured.change(Plan(release=(WEB,)), {})
+    await rig.change(Plan(release=(WEB,)), {})
     assert rig.held == {}
 
 
 async def test_a_node_port_needs_no_entry() -> None:
     rig = Rig()
     node_port = Frontend("192.0.2.1", 30080, "TCP", FrontendKind.NODE_PORT)
-    await rig.captured.change(Plan(capture=((node_port, SPEC),)), {SPEC: NOWHERE})
+    await rig.change(Plan(capture=((node_port, SPEC),)), {SPEC: NOWHERE})
     assert rig.capture.changes == 0
 
 
 async def test_a_listener_that_was_opened_anew_takes_the_place_of_the_old_one() -> None:
     rig = Rig()
-    await rig.captured.change(STEP, {SPEC: NOWHERE})
-    await rig.captured.change(STEP, {SPEC: ("127.0.0.1", 2)})
+    await rig.change(STEP, {SPEC: NOWHERE})
+    await rig.change(STEP, {SPEC: ("127.0.0.1", 2)})
     assert rig.held == {WEB: ("127.0.0.1", 2)}
 
 
 async def test_after_a_refusal_everything_is_written_at_the_next_look() -> None:
     rig = Rig()
     rig.capture.refuse = "nft: no buffer space"
-    await rig.captured.change(STEP, {SPEC: NOWHERE})
+    await rig.change(STEP, {SPEC: NOWHERE})
     assert rig.captured.error == "nft: no buffer space"
     assert rig.captured.look_at == rig.now + RETRY_SECONDS[0]
     other = Frontend("10.96.0.11", 80, "TCP")
     rig.capture.refuse = ""
-    await rig.captured.change(Plan(capture=((other, SPEC),)), {SPEC: NOWHERE})
+    await rig.change(Plan(capture=((other, SPEC),)), {SPEC: NOWHERE})
     assert rig.held == {}
     assert await rig.captured.look()
     assert rig.held == {WEB: NOWHERE, other: NOWHERE}
@@ -69,6 +76,22 @@ async def test_after_a_refusal_everything_is_written_at_the_next_look() -> None:
         "nft: no buffer space; tried again until it works",
         "capture works again",
     ]
+
+
+async def test_changes_are_made_one_after_the_other_while_the_caller_goes_on() -> None:
+    rig = Rig()
+    rig.capture.gate = asyncio.Event()
+    async with asyncio.TaskGroup() as under_way:
+        await rig.captured.change(STEP, {SPEC: NOWHERE}, under_way)
+        second = under_way.create_task(rig.captured.change(Plan(release=(WEB,)), {}, under_way))
+        await asyncio.sleep(0.01)
+        assert not second.done()
+        assert rig.held == {}
+        rig.capture.gate.set()
+        await second
+        await rig.captured.settled()
+    assert rig.held == {}
+    assert rig.capture.changes == 2
 
 
 async def test_looks_that_fail_come_after_growing_waits_and_are_told_once() -> None:
@@ -89,7 +112,7 @@ async def test_looks_that_fail_come_after_growing_waits_and_are_told_once() -> N
 
 async def test_what_others_changed_is_restored_and_counted() -> None:
     rig = Rig()
-    await rig.captured.change(STEP, {SPEC: NOWHERE})
+    await rig.change(STEP, {SPEC: NOWHERE})
     assert not await rig.captured.look()
     assert rig.captured.repairs == 0
     rig.capture.entries[WEB] = CaptureEntry(WEB, ("127.0.0.1", 3))

@@ -9,6 +9,7 @@ One writer: the reconcile loop.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from userproxy.api_objects import Changes, EndpointSlice, Node, Service, ServiceSpecPort
 from userproxy.core.annotations import ServiceSettings, read_annotations
@@ -39,7 +40,8 @@ class ServiceTable:
         self._slices: dict[ServiceName, dict[str, EndpointSlice]] = {}
         self._owner_of_slice: dict[ServiceName, ServiceName] = {}
         self._settings: dict[ServiceName, ServiceSettings] = {}
-        self._touched: set[ServiceName] = set()
+        self._touched: dict[ServiceName, None] = {}
+        """in the order in which they were touched first"""
         self._listed: set[str] = set()
         self.node: Node | None = None
 
@@ -66,7 +68,7 @@ class ServiceTable:
             if isinstance(item, Service):
                 self._services[item.key] = item
                 self._settings[item.key] = self._read(item)
-                self._touched.add(item.key)
+                self._touched[item.key] = None
             elif isinstance(item, EndpointSlice):
                 self._put_slice(item)
             else:
@@ -76,11 +78,16 @@ class ServiceTable:
 
     def touch(self, services: Iterable[ServiceName]) -> None:
         """Mark Services to be planned again (a failed listener is retried, a frontend became free)."""
-        self._touched.update(services)
+        self._touched.update(dict.fromkeys(services))
 
-    def take(self) -> dict[ServiceName, tuple[ServicePort, ...]]:
-        """Return the Service ports of every Service touched since the last call; an empty tuple means it is gone."""
-        touched, self._touched = self._touched, set()
+    def take(self, most: int | None = None) -> dict[ServiceName, tuple[ServicePort, ...]]:
+        """Return the Service ports of the Services touched since they were taken last; an empty tuple means it is gone.
+
+        With `most`, of so many at most: those that wait longest.
+        """
+        touched = tuple(islice(self._touched, most))
+        for name in touched:
+            del self._touched[name]
         return {name: tuple(self.service_ports(name)) for name in sorted(touched)}
 
     def service_ports(self, name: ServiceName) -> Iterator[ServicePort]:
@@ -117,11 +124,11 @@ class ServiceTable:
 
     def touch_all(self) -> None:
         """Mark every Service: what we know of our own place in the cluster has changed."""
-        self._touched.update(self._services)
+        self.touch(self._services)
 
     def touch_host_dependent(self) -> None:
         """Mark the Services that follow the host's own addresses: those with node ports or an external policy."""
-        self._touched.update(name for name, one in self._services.items() if one.depends_on_host)
+        self.touch(name for name, one in self._services.items() if one.depends_on_host)
 
     def services(self) -> Iterator[ServiceName]:
         """Yield the names of all Services, sorted."""
@@ -154,13 +161,13 @@ class ServiceTable:
             self._remove("endpointslices", piece.key)
         self._owner_of_slice[piece.key] = owner
         self._slices.setdefault(owner, {})[piece.name] = piece
-        self._touched.add(owner)
+        self._touched[owner] = None
 
     def _remove(self, resource: str, key: ServiceName) -> None:
         if resource == "services":
             self._settings.pop(key, None)
             if self._services.pop(key, None) is not None:
-                self._touched.add(key)
+                self._touched[key] = None
         elif resource == "endpointslices":
             owner = self._owner_of_slice.pop(key, None)
             if owner is None:
@@ -169,7 +176,7 @@ class ServiceTable:
             del pieces[key.name]
             if not pieces:
                 del self._slices[owner]
-            self._touched.add(owner)
+            self._touched[owner] = None
         else:
             # The last known Node stays (row 1.4.14), but a Node that was deleted is leaving for certain.
             before = self.node or Node(key.name)

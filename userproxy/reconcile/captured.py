@@ -5,8 +5,9 @@ Owns the entries and their repair. Which frontends are captured is `core.plan`'s
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from userproxy.core.plan import Plan
 from userproxy.core.service_events import Change
@@ -40,21 +41,29 @@ class Captured:
         self._clock = clock
         self._changed = changed
         self._retries = Retries()
+        self._under_way: asyncio.Task[None] | None = None
         self._entries: dict[Frontend, CaptureEntry] = {}
 
-    async def change(self, step: Plan, listening: Mapping[ListenerSpec, Address]) -> None:
+    async def change(
+        self, step: Plan, listening: Mapping[ListenerSpec, Address], under_way: asyncio.TaskGroup
+    ) -> None:
         """Release and capture the frontends that `step` names, as far as somebody listens for them.
 
-        A failure is told in `error`, not raised.
+        This goes on in `under_way` until `settled` returns. A failure is told in `error`, not raised.
         """
         add, remove = self._differences(step, listening)
-        # After a failure the kernel is not where we think it is; the next look writes everything anew.
-        if self.error or not (add or remove):
+        if not add and not remove:
             return
-        try:
-            await self._capture.change(add, remove)
-        except CaptureError as error:
-            self._failed(error)
+        await self.settled()
+        # After a failure the kernel is not where we think it is; the next look writes everything anew.
+        if not self.error:
+            self._under_way = under_way.create_task(self._change(add, remove), name="capture")
+
+    async def settled(self) -> None:
+        """Return when the last change has been made or has failed."""
+        if self._under_way is not None:
+            await self._under_way
+            self._under_way = None
 
     async def look(self) -> bool:
         """Make the kernel hold exactly what it should; return whether that works again after it had failed."""
@@ -75,6 +84,12 @@ class Captured:
             log.warning(_RESTORED)
             self._tell(_RESTORED)
         return False
+
+    async def _change(self, add: Sequence[CaptureEntry], remove: Sequence[CaptureEntry]) -> None:
+        try:
+            await self._capture.change(add, remove)
+        except CaptureError as error:
+            self._failed(error)
 
     def _differences(
         self, step: Plan, listening: Mapping[ListenerSpec, Address]
