@@ -78,7 +78,6 @@ class ApiClient:
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"Accept": "application/json", "User-Agent": USER_AGENT},
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout),
-            read_bufsize=2**20,
         )
         return self
 
