@@ -11,7 +11,6 @@ from userproxy.api_objects import (
     KubeObject,
     Service,
     ServiceSpecPort,
-    SliceEndpoint,
     SlicePort,
 )
 from userproxy.core.counters import DIAL_BUCKETS
@@ -19,6 +18,7 @@ from userproxy.core.plan import Serving
 from userproxy.core.policy import Route, Verdict
 from userproxy.model import (
     Address,
+    Endpoint,
     Family,
     PortKey,
     PortOptions,
@@ -46,12 +46,12 @@ def service(name: str, *cluster_ips: str, ports: dict[str, int] | None = None, *
 def endpoint_slice(
     name: str,
     owner: str,
-    *endpoints: str | SliceEndpoint,
+    *endpoints: str | Endpoint,
     ports: dict[str, int] | None = None,
     family: Family | None = None,
 ) -> EndpointSlice:
     """An EndpointSlice of Service `owner` in namespace default; a plain text is a ready endpoint."""
-    made = tuple(SliceEndpoint(one) if isinstance(one, str) else one for one in endpoints)
+    made = tuple(Endpoint(one) if isinstance(one, str) else one for one in endpoints)
     wanted = {"": 8080} if ports is None else ports
     return EndpointSlice(
         "default",

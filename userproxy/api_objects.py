@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from userproxy.model import Family, ServiceName
+from userproxy.model import Endpoint, Family, ServiceName
 
 
 class ServiceSpecPort(msgspec.Struct, frozen=True, gc=False):
@@ -67,30 +67,19 @@ class SlicePort(msgspec.Struct, frozen=True, gc=False):
     port: int
 
 
-class SliceEndpoint(msgspec.Struct, frozen=True, gc=False):
-    """One endpoint of an EndpointSlice with its conditions resolved (kube-proxy's defaults for absent ones).
-
-    `zones` and `nodes` are the hints: where this endpoint shall be used.
-    """
-
-    address: str
-    ready: bool = True
-    serving: bool = True
-    terminating: bool = False
-    node: str = ""
-    zones: tuple[str, ...] = ()
-    nodes: tuple[str, ...] = ()
-
-
 class EndpointSlice(msgspec.Struct, frozen=True, gc=False):
-    """An EndpointSlice of one family. `service` is the owning Service's name in the same namespace."""
+    """An EndpointSlice of one family. `service` is the owning Service's name in the same namespace.
+
+    `endpoints` have their conditions resolved (kube-proxy's defaults for absent ones), and the number of the first of `ports`:
+    most slices have one, so that `core.table` need not copy them.
+    """
 
     namespace: str
     name: str
     service: str
     family: Family
     ports: tuple[SlicePort, ...]
-    endpoints: tuple[SliceEndpoint, ...]
+    endpoints: tuple[Endpoint, ...]
 
     @property
     def key(self) -> ServiceName:

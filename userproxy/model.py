@@ -75,10 +75,13 @@ class PortKey(msgspec.Struct, frozen=True, order=True, gc=False, array_like=True
 
 
 class Endpoint(msgspec.Struct, frozen=True, gc=False):
-    """The address of a Pod behind a Service port, with the conditions that decide whether it may be used."""
+    """The address of a Pod behind a Service port, with the conditions that decide whether it may be used.
+
+    `zones` and `nodes` are the hints: where this endpoint shall be used.
+    """
 
     address: str
-    port: int
+    port: int = 0
     ready: bool = True
     serving: bool = True
     terminating: bool = False

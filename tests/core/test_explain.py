@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tests.build import endpoint_slice, key, name, service, services, serving_of, slices
-from userproxy.api_objects import EndpointSlice, Service, ServiceSpecPort, SliceEndpoint
+from userproxy.api_objects import EndpointSlice, Service, ServiceSpecPort
 from userproxy.core.counters import PortCounters
 from userproxy.core.events import ConnectionEvent, change_event
 from userproxy.core.explain import World, explain
@@ -22,6 +22,7 @@ from userproxy.core.table import ServiceTable
 from userproxy.core.target import parse_target
 from userproxy.model import (
     Balance,
+    Endpoint,
     Exposure,
     Family,
     Frontend,
@@ -82,9 +83,9 @@ def test_each_endpoint_says_why_it_is_in_or_out() -> None:
         "web-1",
         "web",
         "10.244.0.1",
-        SliceEndpoint("10.244.0.2", ready=False, serving=False),
-        SliceEndpoint("10.244.0.3", ready=False, serving=True, terminating=True),
-        SliceEndpoint("10.244.0.4", ready=False, serving=False, terminating=True),
+        Endpoint("10.244.0.2", ready=False, serving=False),
+        Endpoint("10.244.0.3", ready=False, serving=True, terminating=True),
+        Endpoint("10.244.0.4", ready=False, serving=False, terminating=True),
     )
     (port,) = told(world([service("web")], [mixed]), "svc/web").ports
     assert [(one.used, one.why) for one in port.endpoints] == [
@@ -96,9 +97,7 @@ def test_each_endpoint_says_why_it_is_in_or_out() -> None:
 
 
 def test_terminating_endpoints_are_in_while_none_is_ready() -> None:
-    last = endpoint_slice(
-        "web-1", "web", SliceEndpoint("10.244.0.3", ready=False, serving=True, terminating=True)
-    )
+    last = endpoint_slice("web-1", "web", Endpoint("10.244.0.3", ready=False, serving=True, terminating=True))
     (port,) = told(world([service("web")], [last]), "svc/web").ports
     assert port.endpoints[0].why == "terminating, still serving, and none is ready"
 
@@ -113,7 +112,7 @@ def test_terminating_endpoints_are_in_while_none_is_ready() -> None:
 )
 def test_hints_say_which_endpoints_are_meant(host: Host, hints: dict, says: str, why: str) -> None:
     other = {kind: ("b",) if kind == "zones" else ("n2",) for kind in hints}
-    near, far = SliceEndpoint("10.244.0.1", **hints), SliceEndpoint("10.244.0.2", **other)
+    near, far = Endpoint("10.244.0.1", **hints), Endpoint("10.244.0.2", **other)
     (port,) = told(world([service("web")], [endpoint_slice("w", "web", near, far)], host), "svc/web").ports
     assert port.hints.startswith(says)
     assert port.endpoints[1].why == why
@@ -129,8 +128,8 @@ EXTERNAL = Service(
     source_ranges=("203.0.113.0/24",),
     external_local=True,
 )
-ELSEWHERE = SliceEndpoint("10.244.0.1", node="n2")
-ON_NODE = SliceEndpoint("10.244.0.2", node="n1")
+ELSEWHERE = Endpoint("10.244.0.1", node="n2")
+ON_NODE = Endpoint("10.244.0.2", node="n1")
 
 
 @pytest.mark.parametrize(
@@ -147,7 +146,7 @@ ON_NODE = SliceEndpoint("10.244.0.2", node="n1")
     ],
 )
 def test_external_policy_local_depends_on_the_client(
-    endpoints: list[SliceEndpoint], target: str, source: str, what: str, why: str
+    endpoints: list[Endpoint], target: str, source: str, what: str, why: str
 ) -> None:
     here = world([EXTERNAL], [endpoint_slice("w", "web", *endpoints)])
     explanation = told(here, target, source)
@@ -186,7 +185,7 @@ def test_internal_policy_local_without_a_local_endpoint() -> None:
     )
 
 
-NOT_READY = endpoint_slice("w", "web", SliceEndpoint("10.244.0.1", ready=False, serving=False))
+NOT_READY = endpoint_slice("w", "web", Endpoint("10.244.0.1", ready=False, serving=False))
 
 
 @pytest.mark.parametrize(
@@ -339,7 +338,7 @@ def test_local_without_networks_to_leave_out() -> None:
 
 
 def test_long_lists_are_cut_in_text() -> None:
-    many = endpoint_slice("w", "web", *(SliceEndpoint(f"10.244.1.{n}", node="n7") for n in range(1, 31)))
+    many = endpoint_slice("w", "web", *(Endpoint(f"10.244.1.{n}", node="n7") for n in range(1, 31)))
     explanation = told(world([service("web")], [many]), "svc/web")
     ring = tuple(one.address for one in explanation.ports[0].endpoints)
     port = msgspec.structs.replace(

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from tests.build import endpoint_slice, key, name, service, services, serving_of, slices
-from userproxy.api_objects import Changes, Service, ServiceSpecPort, SliceEndpoint
+from userproxy.api_objects import Changes, Service, ServiceSpecPort
 from userproxy.core.plan import Plan, Running, plan
 from userproxy.core.plan_settings import PlanSettings
 from userproxy.core.policy import Verdict
 from userproxy.core.table import ServiceTable
-from userproxy.model import Family, Frontend, FrontendKind, Host, ListenerSpec, NoEndpoints, Scope
+from userproxy.model import Endpoint, Family, Frontend, FrontendKind, Host, ListenerSpec, NoEndpoints, Scope
 
 
 def settings(
@@ -347,7 +347,7 @@ def test_two_services_cannot_have_one_node_port() -> None:
 
 def test_the_local_set_goes_with_the_serving_when_a_policy_asks_for_it() -> None:
     node = Node()
-    here, there = SliceEndpoint("10.0.0.1", node="n1"), SliceEndpoint("10.0.0.2", node="n2")
+    here, there = Endpoint("10.0.0.1", node="n1"), Endpoint("10.0.0.2", node="n2")
     [serving] = node.step(
         services(exposed(internal_local=True)), slices(endpoint_slice("web-1", "web", here, there))
     ).serve
@@ -358,7 +358,7 @@ def test_the_local_set_goes_with_the_serving_when_a_policy_asks_for_it() -> None
 
 def test_everything_is_planned_again_when_our_place_in_the_cluster_changes() -> None:
     node = Node()
-    hinted = [SliceEndpoint("10.0.0.1", zones=("a",)), SliceEndpoint("10.0.0.2", zones=("b",))]
+    hinted = [Endpoint("10.0.0.1", zones=("a",)), Endpoint("10.0.0.2", zones=("b",))]
     node.step(services(service("web")), slices(endpoint_slice("web-1", "web", *hinted)))
     node.host = structs.replace(node.host, zone="b")
     node.table.touch_all()
@@ -368,7 +368,7 @@ def test_everything_is_planned_again_when_our_place_in_the_cluster_changes() -> 
 def test_a_health_check_port_is_planned_when_it_changes_and_forgotten_with_its_service() -> None:
     node = Node()
     web = exposed(health_check_node_port=32000)
-    here = SliceEndpoint("10.0.0.1", node="n1")
+    here = Endpoint("10.0.0.1", node="n1")
     made = node.step(services(web), slices(endpoint_slice("web-1", "web", here)))
     [(owner, [check])] = made.health_checks
     assert (owner, check.port, check.endpoints) == (name("web"), 32000, 1)

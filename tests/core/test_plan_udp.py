@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.build import services, slices
 from tests.core.test_plan import Node
-from userproxy.api_objects import EndpointSlice, Service, ServiceSpecPort, SliceEndpoint, SlicePort
-from userproxy.model import Family
+from userproxy.api_objects import EndpointSlice, Service, ServiceSpecPort, SlicePort
+from userproxy.model import Endpoint, Family
 
 
 def test_tcp_and_udp_on_one_port_number_have_a_listener_and_a_frontend_each() -> None:
@@ -35,9 +35,9 @@ def test_udp_flows_last_with_endpoints_that_serve_outside_the_sets() -> None:
                 Family.IPV4,
                 (SlicePort("dns", "UDP", 5353), SlicePort("dns-tcp", "TCP", 5353)),
                 (
-                    SliceEndpoint("10.0.0.1"),
-                    SliceEndpoint("10.0.0.2", ready=False, serving=True, terminating=True),
-                    SliceEndpoint("10.0.0.3", ready=False, serving=False),
+                    Endpoint("10.0.0.1"),
+                    Endpoint("10.0.0.2", ready=False, serving=True, terminating=True),
+                    Endpoint("10.0.0.3", ready=False, serving=False),
                 ),
             )
         ),

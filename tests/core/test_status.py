@@ -14,7 +14,6 @@ from userproxy.api_objects import (
     EndpointSlice,
     Service,
     ServiceSpecPort,
-    SliceEndpoint,
     SlicePort,
     WatchState,
 )
@@ -32,7 +31,17 @@ from userproxy.core.status import (
     watch_view,
 )
 from userproxy.core.table import ServiceTable
-from userproxy.model import Address, Family, Host, ListenerSpec, NoEndpoints, PortKey, Probe, ServicePortName
+from userproxy.model import (
+    Address,
+    Endpoint,
+    Family,
+    Host,
+    ListenerSpec,
+    NoEndpoints,
+    PortKey,
+    Probe,
+    ServicePortName,
+)
 
 HTTP = ServiceSpecPort("http", "TCP", 80)
 
@@ -41,7 +50,7 @@ def service(name: str, address: str = "10.96.0.10", annotations: tuple[tuple[str
     return Service("default", name, (address,), (HTTP,), annotations)
 
 
-def slice_of(name: str, *endpoints: SliceEndpoint) -> EndpointSlice:
+def slice_of(name: str, *endpoints: Endpoint) -> EndpointSlice:
     return EndpointSlice(
         "default", f"{name}-x", name, Family.IPV4, (SlicePort("http", "TCP", 8080),), endpoints
     )
@@ -74,9 +83,9 @@ def one_view(table: ServiceTable, running: Running, bound: dict[ListenerSpec, Ad
 
 def test_a_served_service_shows_frontend_listener_and_endpoints_in_use() -> None:
     endpoints = (
-        SliceEndpoint("10.1.0.1", node="a"),
-        SliceEndpoint("10.1.0.2", ready=False),
-        SliceEndpoint("10.1.0.3", ready=False, serving=True, terminating=True),
+        Endpoint("10.1.0.1", node="a"),
+        Endpoint("10.1.0.2", ready=False),
+        Endpoint("10.1.0.3", ready=False, serving=True, terminating=True),
     )
     table = table_of((service("web"),), (slice_of("web", *endpoints),))
     running, bound = applied(table)
@@ -117,7 +126,7 @@ def test_a_served_service_shows_frontend_listener_and_endpoints_in_use() -> None
 
 
 def test_terminating_endpoints_show_as_in_use_when_they_are_the_fallback() -> None:
-    ending = SliceEndpoint("10.1.0.3", ready=False, serving=True, terminating=True)
+    ending = Endpoint("10.1.0.3", ready=False, serving=True, terminating=True)
     table = table_of((service("web"),), (slice_of("web", ending),))
     (port,) = one_view(table, *applied(table)).ports
     assert [(one.address, one.in_use) for one in port.endpoints] == [("10.1.0.3", True)]
@@ -132,7 +141,7 @@ def test_a_service_not_planned_yet_has_no_verdict() -> None:
 
 
 def test_a_listener_that_is_not_open_is_named() -> None:
-    table = table_of((service("web"),), (slice_of("web", SliceEndpoint("10.1.0.1")),))
+    table = table_of((service("web"),), (slice_of("web", Endpoint("10.1.0.1")),))
     running, _ = applied(table, "route")
     (port,) = one_view(table, running, {}).ports
     assert port.warnings == ("the listener on 10.96.0.10:80 is not open",)
@@ -193,7 +202,7 @@ def test_connection_totals() -> None:
 
 
 def test_the_view_decodes_its_own_json() -> None:
-    table = table_of((service("web"),), (slice_of("web", SliceEndpoint("10.1.0.1")),))
+    table = table_of((service("web"),), (slice_of("web", Endpoint("10.1.0.1")),))
     moment = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
     view = StatusView(
         versions={"userproxy": "1"},

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from tests.build import endpoint_slice, name, service, services, slices
-from userproxy.api_objects import Changes, Node, Service, ServiceSpecPort, SliceEndpoint
+from userproxy.api_objects import Changes, Node, Service, ServiceSpecPort
 from userproxy.core.table import ServiceTable
 from userproxy.model import Balance, Endpoint, Family, NoEndpoints, PortOptions, ServiceName
 
@@ -101,7 +101,7 @@ def test_row_1_3_3_slices_are_merged_with_their_own_port_numbers() -> None:
 
 
 def test_row_1_3_7_a_running_endpoint_beats_a_terminating_one() -> None:
-    gone = SliceEndpoint("10.0.0.1", ready=False, serving=True, terminating=True)
+    gone = Endpoint("10.0.0.1", ready=False, serving=True, terminating=True)
     for order in (("a", "b"), ("b", "a")):
         table = filled(
             services(service("web")),

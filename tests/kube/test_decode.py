@@ -16,12 +16,11 @@ from userproxy.api_objects import (
     Node,
     Service,
     ServiceSpecPort,
-    SliceEndpoint,
     SlicePort,
 )
 from userproxy.errors import DecodeError
 from userproxy.kube.decode import Decoded, decode_node, decode_service, decode_slice
-from userproxy.model import Family, ServiceName
+from userproxy.model import Endpoint, Family, ServiceName
 
 
 def of_service(item: Object, proxy_name: str = "") -> Decoded:
@@ -284,7 +283,7 @@ def test_real_slices() -> None:
         "kubernetes",
         Family.IPV4,
         (SlicePort("https", "TCP", 6443),),
-        (SliceEndpoint("192.168.0.10"),),
+        (Endpoint("192.168.0.10", 6443),),
     )
     mine = found["my-service-qljgf"]
     assert isinstance(mine, EndpointSlice)

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from tests.kube.objects import Object, endpoint_slice
-from userproxy.api_objects import EndpointSlice, SliceEndpoint, SlicePort
+from userproxy.api_objects import EndpointSlice, SlicePort
 from userproxy.kube.decode import Decoded, decode_slice
-from userproxy.model import Family, ServiceName
+from userproxy.model import Endpoint, Family, ServiceName
 
 
 def of_slice(item: Object) -> Decoded:
@@ -30,7 +30,7 @@ def test_plain_slice() -> None:
         "web",
         Family.IPV4,
         (SlicePort("", "TCP", 8080),),
-        (SliceEndpoint("10.1.0.1"), SliceEndpoint("10.1.0.2")),
+        (Endpoint("10.1.0.1", 8080), Endpoint("10.1.0.2", 8080)),
     )
     assert decoded.warnings == ()
 

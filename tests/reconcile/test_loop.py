@@ -16,8 +16,8 @@ from msgspec import structs
 from tests.build import endpoint_slice, key, name, service, services, slices
 from tests.dataplane.rig import until
 from tests.reconcile.rig import accepts, running
-from userproxy.api_objects import Changes, Node, Service, ServiceSpecPort, SliceEndpoint
-from userproxy.model import PortOptions
+from userproxy.api_objects import Changes, Node, Service, ServiceSpecPort
+from userproxy.model import Endpoint, PortOptions
 from userproxy.reconcile import captured, retries
 
 WEB = services(service("web"))
@@ -264,9 +264,7 @@ async def test_rows_1_9_9_and_1_9_11_health_checks_are_opened_counted_and_retrie
         )
         with socket.create_server(("0.0.0.0", free_port)):
             loop.reconciler.feed(services(with_node_port(0, health_check_node_port=free_port)))
-            loop.reconciler.feed(
-                slices(endpoint_slice("web-1", "web", SliceEndpoint("127.0.0.1", node="n1")))
-            )
+            loop.reconciler.feed(slices(endpoint_slice("web-1", "web", Endpoint("127.0.0.1", node="n1"))))
             await until(
                 lambda: any(reason == "FailedToStartServiceHealthcheck" for _, reason, _ in loop.warned)
             )
@@ -284,7 +282,7 @@ async def test_a_health_check_that_changes_while_capture_is_refused_is_shown_aft
 ) -> None:
     """A load balancer would go on sending to a node without endpoints, until the next change of any health check."""
     monkeypatch.setattr(retries, "RETRY_SECONDS", (0.05,))
-    local = slices(endpoint_slice("web-1", "web", SliceEndpoint("127.0.0.1", node="n1")))
+    local = slices(endpoint_slice("web-1", "web", Endpoint("127.0.0.1", node="n1")))
     async with running() as loop:
         loop.reconciler.feed(services(with_node_port(0, health_check_node_port=free_port)))
         loop.reconciler.feed(local)
@@ -297,7 +295,7 @@ async def test_a_health_check_that_changes_while_capture_is_refused_is_shown_aft
 
 async def test_row_1_4_14_a_new_zone_is_followed() -> None:
     async with running() as loop:
-        hinted = [SliceEndpoint("127.0.0.1", zones=("a",)), SliceEndpoint("127.0.0.2", zones=("b",))]
+        hinted = [Endpoint("127.0.0.1", zones=("a",)), Endpoint("127.0.0.2", zones=("b",))]
         loop.reconciler.feed(WEB)
         loop.reconciler.feed(slices(endpoint_slice("web-1", "web", *hinted)))
         await until(lambda: key("web") in loop.reconciler.running.ports)

@@ -10,8 +10,8 @@ from msgspec import structs
 from tests.build import service, services, slices
 from tests.dataplane.rig import until
 from tests.reconcile.rig import running
-from userproxy.api_objects import EndpointSlice, Service, ServiceSpecPort, SliceEndpoint, SlicePort
-from userproxy.model import CaptureEntry, Family, FrontendKind, Scope
+from userproxy.api_objects import EndpointSlice, Service, ServiceSpecPort, SlicePort
+from userproxy.model import CaptureEntry, Endpoint, Family, FrontendKind, Scope
 from userproxy.reconcile import retries
 
 
@@ -30,7 +30,7 @@ async def test_a_listener_that_cannot_follow_a_change_is_closed_and_opened_again
         "public",
         Family.IPV4,
         (SlicePort("p", protocol, 9),),
-        (SliceEndpoint("127.0.0.1"),),
+        (Endpoint("127.0.0.1"),),
     )
 
     def of_public(kind: FrontendKind) -> list[CaptureEntry]:

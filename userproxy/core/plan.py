@@ -7,7 +7,7 @@ depend on the number of other Services. `Running` remembers what was applied; on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -75,6 +75,10 @@ class PortPlan(msgspec.Struct, frozen=True, gc=False):
         """Return each frontend with the listener that answers it."""
         return {frontend: spec for spec, frontends in self.listeners for frontend in frontends}
 
+    def without(self, lost: Collection[ListenerSpec]) -> PortPlan:
+        """Return the same without the listeners in `lost`."""
+        return PortPlan(self.serving, tuple(item for item in self.listeners if item[0] not in lost))
+
 
 class Plan(msgspec.Struct, frozen=True):
     """Steps in the order they are applied: open and serve, then capture and release, then close and forget."""
@@ -123,11 +127,7 @@ class Running:
         for key in plan.forget:
             self._forget(key)
         for port in plan.record:
-            listeners = tuple(item for item in port.listeners if item[0] not in lost)
-            kept = PortPlan(port.serving, listeners)
-            self.ports[port.serving.key] = kept
-            self.of_service.setdefault(port.serving.key.name.service, set()).add(port.serving.key)
-            self.owners.update(dict.fromkeys(kept.frontends(), port.serving.key))
+            self._keep(port.without(lost) if lost else port)
         for name, address in plan.loopback:
             self._assign_loopback(name, address)
         for name, checks in plan.health_checks:
@@ -143,6 +143,14 @@ class Running:
         for frontend in freed:
             again.update(key.name.service for key in self.waiting.pop(frontend, ()))
         return again
+
+    def _keep(self, port: PortPlan) -> None:
+        key = port.serving.key
+        self.ports[key] = port
+        self.of_service.setdefault(key.name.service, set()).add(key)
+        for _, frontends in port.listeners:
+            for frontend in frontends:
+                self.owners[frontend] = key
 
     def _forget(self, key: PortKey) -> None:
         self.ports.pop(key, None)
@@ -207,15 +215,13 @@ class _Draft:
         )
 
     def service(self, name: ServiceName, ports: list[ServicePort]) -> None:
-        wanted = {port.key: port for port in ports}
-        for key in sorted(self._running.of_service.get(name, set()) - wanted.keys()):
-            self._remove(key)
+        if name in self._running.of_service:
+            for key in sorted(self._running.of_service[name].difference(port.key for port in ports)):
+                self._remove(key)
         if not ports and name in self._running.loopback:
             self._loopback[name] = None
-        has_ipv4 = any(port.key.family is Family.IPV4 for port in ports)
-        numbers = {port.port for port in ports}
         for port in ports:
-            self._port(port, self._listeners(port, has_ipv4, numbers))
+            self._port(port, self._listeners(port, ports))
         checks = health_checks(name, ports, self._host, self._settings)
         if checks != self._running.health_checks.get(name, ()):
             self._health_checks.append((name, checks))
@@ -235,14 +241,21 @@ class _Draft:
         if before == after:
             return
         self._record.append(after)
-        if before is None or before.serving != serving:
+        if before is None:
             self._serve.append(serving)
-        had = {spec: None for spec, _ in before.listeners} if before else {}
+            self._open.extend([spec for spec, _ in after.listeners])
+            self._capture.extend(after.frontends().items())
+        else:
+            self._change(before, after)
+
+    def _change(self, before: PortPlan, after: PortPlan) -> None:
+        if before.serving != after.serving:
+            self._serve.append(after.serving)
+        had = {spec: None for spec, _ in before.listeners}
         has = {spec: None for spec, _ in after.listeners}
         self._open.extend(spec for spec in has if spec not in had)
         self._close.extend(spec for spec in had if spec not in has)
-        old = before.frontends() if before else {}
-        new = after.frontends()
+        old, new = before.frontends(), after.frontends()
         self._release.extend(frontend for frontend, spec in old.items() if new.get(frontend) != spec)
         self._capture.extend((frontend, spec) for frontend, spec in new.items() if old.get(frontend) != spec)
 
@@ -274,24 +287,25 @@ class _Draft:
             if mine or not frontends:
                 yield spec, tuple(mine)
 
-    def _listeners(self, port: ServicePort, has_ipv4: bool, numbers: set[int]) -> Listeners:
+    def _listeners(self, port: ServicePort, ports: Sequence[ServicePort]) -> Listeners:
+        """Return what `port` needs, one of the `ports` of its Service."""
         mode = self._settings.capture
         if mode == "loopback":
-            captured = self._loopback_listeners(port, has_ipv4, numbers)
+            captured = self._loopback_listeners(port, ports)
         elif mode == "route":
             captured = listeners_at_frontends(port)
         else:
             captured = listeners_at_proxy(port, self._settings)
         return captured + node_port_listeners(port, self._settings, self._host)
 
-    def _loopback_listeners(self, port: ServicePort, has_ipv4: bool, numbers: set[int]) -> Listeners:
+    def _loopback_listeners(self, port: ServicePort, ports: Sequence[ServicePort]) -> Listeners:
         key = port.key
-        if key.family is Family.IPV6 and has_ipv4:
+        if key.family is Family.IPV6 and any(one.key.family is Family.IPV4 for one in ports):
             # There is one IPv6 loopback address only, so a dual-stack Service is offered on its IPv4 side.
             return []
         name = key.name.service
         address = port.cluster_ip if port.cluster_ip.startswith("127.") else self._loopback_of(name)
-        number = loopback_port(port.port, numbers, self._settings.first_port)
+        number = loopback_port(port.port, {one.port for one in ports}, self._settings.first_port)
         frontend = Frontend(address, number, key.name.protocol, FrontendKind.LOOPBACK)
         return [(ListenerSpec(key, address, number, captured_only=False), (frontend,))]
 

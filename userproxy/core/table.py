@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
+from msgspec import structs
+
 from userproxy.api_objects import Changes, EndpointSlice, Node, Service, ServiceSpecPort
 from userproxy.core.annotations import ServiceSettings, read_annotations
 from userproxy.core.networks import of_family
@@ -192,20 +194,12 @@ def merge_endpoints(slices: Iterable[EndpointSlice], port: ServiceSpecPort) -> t
     found: dict[str, Endpoint] = {}
     for piece in slices:
         for number in [p.port for p in piece.ports if p.name == port.name and p.protocol == port.protocol]:
+            ending = f":{number}"
             for one in piece.endpoints:
-                text = f"{one.address}:{number}"
-                if text in found and one.terminating:
+                text = one.address + ending
+                if one.terminating and text in found:
                     continue
-                found[text] = Endpoint(
-                    one.address,
-                    number,
-                    one.ready,
-                    one.serving,
-                    one.terminating,
-                    one.node,
-                    one.zones,
-                    one.nodes,
-                )
+                found[text] = one if one.port == number else structs.replace(one, port=number)
     return tuple(found[text] for text in sorted(found))
 
 

@@ -18,7 +18,7 @@ def cluster_set(endpoints: Sequence[Endpoint], node: str = "", zone: str = "") -
 
     Hints narrow the ready endpoints only; those that terminate are taken from everywhere (row 1.4.5).
     """
-    ready = tuple(endpoint for endpoint in endpoints if endpoint.ready)
+    ready = tuple([endpoint for endpoint in endpoints if endpoint.ready])
     if ready:
         return _near(ready, node, zone)
     return _terminating(endpoints)

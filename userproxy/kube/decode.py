@@ -18,7 +18,6 @@ from userproxy.api_objects import (
     Node,
     Service,
     ServiceSpecPort,
-    SliceEndpoint,
     SlicePort,
 )
 from userproxy.core.annotations import PREFIX
@@ -26,7 +25,7 @@ from userproxy.errors import DecodeError
 from userproxy.kube import wire
 from userproxy.kube.addresses import quoted, usable_address
 from userproxy.kube.reach import affinity_seconds, reach_of
-from userproxy.model import Family, ServiceName
+from userproxy.model import Endpoint, Family, ServiceName
 
 PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
 AUTOSCALER_TAINT = "ToBeDeletedByClusterAutoscaler"
@@ -99,14 +98,10 @@ def decode_slice(data: bytes | msgspec.Raw) -> Decoded:
         return Decoded(key, version, None, (ignored,))
     warnings: list[str] = []
     who = f"EndpointSlice {key}"
-    value = EndpointSlice(
-        key.namespace,
-        key.name,
-        labels.service,
-        family,
-        tuple(_slice_ports(item, who, warnings)),
-        tuple(_slice_endpoints(item, family, who, warnings)),
-    )
+    ports = tuple(_slice_ports(item, who, warnings))
+    number = ports[0].port if ports else 0
+    endpoints = tuple(_slice_endpoints(item, family, number, who, warnings))
+    value = EndpointSlice(key.namespace, key.name, labels.service, family, ports, endpoints)
     return Decoded(key, version, value, _bounded(warnings, who))
 
 
@@ -198,8 +193,8 @@ def _slice_ports(item: wire.SliceWire, who: str, warnings: list[str]) -> Iterato
 
 
 def _slice_endpoints(
-    item: wire.SliceWire, family: Family, who: str, warnings: list[str]
-) -> Iterator[SliceEndpoint]:
+    item: wire.SliceWire, family: Family, port: int, who: str, warnings: list[str]
+) -> Iterator[Endpoint]:
     """Yield the endpoints with a usable first address (row 1.3.5; conditions by row 1.3.6)."""
     for endpoint in item.endpoints or ():
         if not endpoint.addresses:
@@ -211,8 +206,9 @@ def _slice_endpoints(
             warnings.append(f"{who}: {what}; endpoint skipped")
             continue
         conditions = endpoint.conditions or _NO_CONDITIONS
-        yield SliceEndpoint(
+        yield Endpoint(
             address,
+            port,
             conditions.ready is not False,
             conditions.serving is not False,
             conditions.terminating is True,
