@@ -27,6 +27,10 @@ class Loss(enum.IntEnum):
     OTHER = 6
 
 
+_NO_DIALS = [0] * (len(DIAL_BUCKETS) + 1)
+_NO_LOSSES = [0] * len(Loss)
+
+
 @dataclass(slots=True)
 class PortCounters:
     """Counters of one Service port on one family. All but `active` and `ejected` only grow.
@@ -63,14 +67,14 @@ class PortCounters:
     """bytes from endpoints to clients"""
     dial_seconds: float = 0.0
     """sum of the times of successful dials"""
-    dial_buckets: list[int] = field(default_factory=lambda: [0] * (len(DIAL_BUCKETS) + 1))
+    dial_buckets: list[int] = field(default_factory=_NO_DIALS.copy)
     """successful dials by time, not cumulative"""
 
     datagrams_received: int = 0
     """datagrams from clients"""
     datagrams_sent: int = 0
     """datagrams from endpoints that were passed to clients"""
-    datagrams_lost: list[int] = field(default_factory=lambda: [0] * len(Loss))
+    datagrams_lost: list[int] = field(default_factory=_NO_LOSSES.copy)
     """datagrams that were not passed on, by `Loss`"""
     flows_evicted: int = 0
     """flows that ended before their time because a new one needed the room"""

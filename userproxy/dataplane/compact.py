@@ -38,7 +38,7 @@ def compact_spec(spec: ListenerSpec, key: PortKey) -> ListenerSpec:
 
 
 def _addresses(addresses: tuple[Address, ...]) -> tuple[Address, ...]:
-    return tuple((host, _number(port)) for host, port in addresses)
+    return tuple([(host, _number(port)) for host, port in addresses])
 
 
 @lru_cache(maxsize=65536)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from typing import TypeVar
 
 import msgspec
@@ -32,6 +32,9 @@ from userproxy.errors import ListenError
 from userproxy.model import Address, Family, ListenerSpec, PortKey, Scope
 
 T = TypeVar("T")
+
+_NONE: Set[ListenerSpec] = frozenset()
+_UNKNOWN = Route(Scope.INTERNAL, Verdict.REJECT)
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -83,10 +86,10 @@ class Listeners:
     def silence(self, servings: Iterable[Serving]) -> None:
         """Stop clients of routes that lost their last endpoint. To be called before the endpoints are taken away."""
         for serving in servings:
-            shut = {route.scope: route for route in serving.routes if route.verdict is not Verdict.CARRY}
-            self._set(
-                serving.key, tuple(shut.get(old.scope, old) for old in self._routes.get(serving.key, ()))
-            )
+            before = self._routes.get(serving.key)
+            if before is not None:
+                shut = {route.scope: route for route in serving.routes if route.verdict is not Verdict.CARRY}
+                self._set(serving.key, tuple(shut.get(old.scope, old) for old in before))
 
     def admit(self, servings: Iterable[Serving]) -> None:
         """Let clients in where endpoints are usable. To be called after the endpoints were handed over."""
@@ -127,20 +130,25 @@ class Listeners:
 
     def route(self, spec: ListenerSpec) -> Route:
         """Return what clients of a listener meet now; without a route of its scope they are refused."""
-        found = (route for route in self._routes.get(spec.key, ()) if route.scope == spec.scope)
-        return next(found, Route(Scope.INTERNAL, Verdict.REJECT))
+        for route in self._routes.get(spec.key, ()):
+            if route.scope == spec.scope:
+                return route
+        return _UNKNOWN
 
-    def of(self, key: PortKey) -> frozenset[ListenerSpec]:
-        """Return the open listeners of a Service port."""
-        return frozenset(self._of_port.get(key, ()))
+    def of(self, key: PortKey) -> Set[ListenerSpec]:
+        """Return the open listeners of a Service port, as they are until the next change."""
+        return self._of_port.get(key, _NONE)
 
     def refused(self, serving: Serving) -> list[ListenerSpec]:
         """Return the open listeners of a Service port whose clients are refused by the routes of `serving`."""
+        specs = self.of(serving.key)
+        if not specs:
+            return []
         refused = {route.scope for route in serving.routes if route.verdict is Verdict.REJECT}
-        return [spec for spec in self._of_port.get(serving.key, ()) if spec.scope in refused]
+        return [spec for spec in specs if spec.scope in refused]
 
     def _set(self, key: PortKey, routes: tuple[Route, ...]) -> None:
-        specs = tuple(self._of_port.get(key, ()))
+        specs = self.of(key)
         before = {spec: self.route(spec) for spec in specs}
         self._routes[key] = routes
         for spec in specs:
@@ -188,15 +196,14 @@ class Listeners:
         return spec.address, port
 
     def _bind(self, spec: ListenerSpec, bind: Callable[[int], T]) -> T:
-        what = f"Service port {spec.key}"
         for port in [spec.port] if spec.port else self._numbers.candidates():
             try:
                 return bind(port)
             except OSError as error:
                 if spec.port or error.errno != errno.EADDRINUSE:
-                    raise listen_error(what, spec.address, port, error) from error
+                    raise listen_error(f"Service port {spec.key}", spec.address, port, error) from error
         raise ListenError(
-            f"{what}: no port is free on {spec.address}; fewer Services, or another --proxy-address"
+            f"Service port {spec.key}: no port is free on {spec.address}; fewer Services, or another --proxy-address"
         )
 
 

@@ -24,6 +24,7 @@ from userproxy.dataplane.wire import (
     Forget,
     Serve,
     Setup,
+    encode,
 )
 from userproxy.dataplane.worker_counters import WorkerCounters
 from userproxy.dataplane.worker_link import WorkerLink
@@ -251,7 +252,7 @@ class WorkerPool:
 
     def _tell_servings(self, links: Collection[WorkerLink], servings: Sequence[Serving]) -> None:
         for start in range(0, len(servings), SERVE_BATCH):
-            message = Serve(tuple(servings[start : start + SERVE_BATCH]))
+            message = encode(Serve(tuple(servings[start : start + SERVE_BATCH])))
             for link in links:
                 link.send(message)
 
@@ -259,8 +260,8 @@ class WorkerPool:
         fresh = [
             spec
             for key in keys
-            for spec in self._listeners.of(key) - self._accepting
-            if self._listeners.route(spec).verdict is not Verdict.REJECT
+            for spec in self._listeners.of(key)
+            if spec not in self._accepting and self._listeners.route(spec).verdict is not Verdict.REJECT
         ]
         self._accepting.update(fresh)
         for link in self.links.values():

@@ -16,7 +16,7 @@ import msgspec
 
 from userproxy.core.networks import Instruction
 from userproxy.errors import ListenError
-from userproxy.model import Address, Family, family_of
+from userproxy.model import Address, Family, ListenerSpec, family_of
 
 SO_ATTACH_FILTER = 26
 SO_DETACH_FILTER = 27
@@ -64,6 +64,15 @@ def bound_socket(address: str, port: int) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def handed_over(spec: ListenerSpec, descriptor: int) -> socket.socket:
+    """Return the socket of `spec` that came as `descriptor`, without asking the kernel three times what it is."""
+    family = socket.AF_INET if spec.key.family is Family.IPV4 else socket.AF_INET6
+    kind, protocol = (
+        (socket.SOCK_DGRAM, socket.IPPROTO_UDP) if spec.is_udp else (socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    )
+    return socket.socket(family, kind, protocol, descriptor)
 
 
 def tune(sock: _socket.socket, settings: SocketSettings) -> None:

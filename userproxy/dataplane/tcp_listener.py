@@ -64,9 +64,9 @@ class Listener:
     def register(self) -> None:
         """Take connections from now on."""
         if self.parked:
-            reactor = self.acceptor.reactor
-            reactor.targets[self.sock.fileno()] = self
-            reactor.epoll.register(self.sock.fileno(), _LISTEN_EVENTS)
+            reactor, descriptor = self.acceptor.reactor, self.sock.fileno()
+            reactor.targets[descriptor] = self
+            reactor.epoll.register(descriptor, _LISTEN_EVENTS)
             self.parked = False
 
     def unregister(self) -> None:

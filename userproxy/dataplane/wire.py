@@ -134,8 +134,14 @@ ToWorker: TypeAlias = Setup | Serve | Listen | Unlisten | Forget | Follow | Affi
 ToControl: TypeAlias = Confirmed | Inspected | Report | Flows | AffinityNews
 Message: TypeAlias = ToWorker | ToControl
 
-_encode = msgspec.msgpack.Encoder().encode
+_encoder = msgspec.msgpack.Encoder()
 _decode = msgspec.msgpack.Decoder(Message).decode
+
+
+def encode(message: Message) -> bytes:
+    """Return what goes over the wire for `message`, to be sent to more than one."""
+    body = _encoder.encode(message)
+    return _HEADER.pack(len(body)) + body
 
 
 class WireClosed(ConnectionError):
@@ -157,10 +163,9 @@ class Wire:
         """Whether messages wait to be written."""
         return bool(self._outgoing)
 
-    def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
-        """Send `message`, or queue what the socket does not take until `flush`. Raises WireClosed."""
-        body = _encode(message)
-        data = memoryview(_HEADER.pack(len(body)) + body)
+    def send(self, message: Message | bytes, descriptors: Sequence[int] = ()) -> None:
+        """Send `message`, as it is or encoded, or queue what the socket does not take until `flush`. Raises WireClosed."""
+        data = memoryview(message if isinstance(message, bytes) else encode(message))
         if not self._outgoing:
             sent = self._write(data, descriptors)
             if sent == len(data):

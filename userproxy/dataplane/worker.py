@@ -23,6 +23,7 @@ from userproxy.dataplane.inspection import inspect
 from userproxy.dataplane.limits import descriptor_limit, with_flow_limit
 from userproxy.dataplane.privileges import CAP_NET_RAW, drop_privileges
 from userproxy.dataplane.reactor import Reactor
+from userproxy.dataplane.sockets import handed_over
 from userproxy.dataplane.wire import (
     TRANSPARENT,
     AffinityNews,
@@ -119,7 +120,7 @@ class Worker:
                 message.specs, self._wire.take_descriptors(len(message.specs)), strict=True
             ):
                 known = compact_spec(spec, acceptor.ports[spec.key].key)
-                acceptor.listen(known, socket.socket(fileno=descriptor))
+                acceptor.listen(known, handed_over(known, descriptor))
         elif isinstance(message, Unlisten):
             for spec in message.specs:
                 sock = acceptor.unlisten(spec)

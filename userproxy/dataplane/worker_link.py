@@ -90,8 +90,8 @@ class WorkerLink:
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(ours.fileno(), self._readable)
 
-    def send(self, message: ToWorker, descriptors: Sequence[int] = ()) -> None:
-        """Tell the worker something; a worker that is gone is noticed, not raised."""
+    def send(self, message: ToWorker | bytes, descriptors: Sequence[int] = ()) -> None:
+        """Tell the worker something, encoded or as it is; a worker that is gone is noticed, not raised."""
         if not self._open:
             return
         try:
