@@ -53,6 +53,9 @@ from userproxy.reconcile.loop import Reconciler
 
 log = logging.getLogger(__name__)
 
+START_ALLOCATIONS = 200_000
+"""Objects made before the garbage collector looks at them while we are not ready: some 20 MB at most."""
+
 Connect = Callable[[Callable[[Changes], None]], Cluster]
 """Makes the watches, given where their changes go."""
 
@@ -70,6 +73,7 @@ class Agent:
         self._health = SyncHealth()
         self._latch = ReadinessLatch()
         self._started = time.monotonic()
+        self._collector = gc.get_threshold()
         self._health_checks = HealthCheckServers(lambda: self._health.verdict(time.monotonic()).healthy)
         self._stopping = False
         self._systemd = SystemdNotifier(os.environ, os.getpid())
@@ -104,6 +108,8 @@ class Agent:
 
     async def start(self) -> None:
         """Start the admin servers and the data plane. Raises UserproxyError."""
+        # Next to nothing of what the lists and the first plan make is garbage.
+        gc.set_threshold(START_ALLOCATIONS, *self._collector[1:])
         await self.cluster.prepare()
         await self._health_server.start()
         await self._metrics_server.start()
@@ -200,9 +206,8 @@ class Agent:
         """After the first plan: say so, and keep the garbage collector away from what stays for ever."""
         await self.reconciler.ready.wait()
         self._latch.reached(StartStep.LISTENING)
-        # Only what is young: there is no garbage to speak of, and nobody hears that we are ready before this ends.
-        gc.collect(0)
         gc.freeze()
+        gc.set_threshold(*self._collector)
         log.info("ready: capture %s, %d Service ports", self.capture_name, len(self.reconciler.running.ports))
         self._systemd.tell(self._service_state())
 

@@ -200,7 +200,7 @@ def merge_endpoints(slices: Iterable[EndpointSlice], port: ServiceSpecPort) -> t
                 if one.terminating and text in found:
                     continue
                 found[text] = one if one.port == number else structs.replace(one, port=number)
-    return tuple(found[text] for text in sorted(found))
+    return tuple([found[text] for text in sorted(found)])
 
 
 def exposure(service: Service, port: ServiceSpecPort, family: Family) -> Exposure:

@@ -21,8 +21,7 @@ def usable_address(text: str, family: Family) -> str | None:
     try:
         if family is Family.IPV4:
             # inet_pton accepts the canonical form only, so the text can stay as it is.
-            first = inet_pton(AF_INET, text)[0]
-            return text if 0 < first < 224 else None
+            return text if 0 < inet_pton(AF_INET, text)[0] < 224 else None
         packed = inet_pton(AF_INET6, text)
     except (OSError, ValueError):
         return None

@@ -100,7 +100,7 @@ def decode_slice(data: bytes | msgspec.Raw) -> Decoded:
     who = f"EndpointSlice {key}"
     ports = tuple(_slice_ports(item, who, warnings))
     number = ports[0].port if ports else 0
-    endpoints = tuple(_slice_endpoints(item, family, number, who, warnings))
+    endpoints = _slice_endpoints(item, family, number, who, warnings)
     value = EndpointSlice(key.namespace, key.name, labels.service, family, ports, endpoints)
     return Decoded(key, version, value, _bounded(warnings, who))
 
@@ -194,8 +194,9 @@ def _slice_ports(item: wire.SliceWire, who: str, warnings: list[str]) -> Iterato
 
 def _slice_endpoints(
     item: wire.SliceWire, family: Family, port: int, who: str, warnings: list[str]
-) -> Iterator[Endpoint]:
-    """Yield the endpoints with a usable first address (row 1.3.5; conditions by row 1.3.6)."""
+) -> tuple[Endpoint, ...]:
+    """Return the endpoints with a usable first address (row 1.3.5; conditions by row 1.3.6)."""
+    found: list[Endpoint] = []
     for endpoint in item.endpoints or ():
         if not endpoint.addresses:
             continue
@@ -206,20 +207,23 @@ def _slice_endpoints(
             warnings.append(f"{who}: {what}; endpoint skipped")
             continue
         conditions = endpoint.conditions or _NO_CONDITIONS
-        yield Endpoint(
-            address,
-            port,
-            conditions.ready is not False,
-            conditions.serving is not False,
-            conditions.terminating is True,
-            endpoint.node or "",
-            *_hints(endpoint.hints),
+        zones, nodes = _hints(endpoint.hints) if endpoint.hints is not None else _NO_HINTS
+        found.append(
+            Endpoint(
+                address,
+                port,
+                conditions.ready is not False,
+                conditions.serving is not False,
+                conditions.terminating is True,
+                endpoint.node or "",
+                zones,
+                nodes,
+            )
         )
+    return tuple(found)
 
 
-def _hints(hints: wire.Hints | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    if hints is None:
-        return _NO_HINTS
+def _hints(hints: wire.Hints) -> tuple[tuple[str, ...], tuple[str, ...]]:
     zones, nodes = hints.zones or (), hints.nodes or ()
     # Few zones and nodes are named by very many endpoints.
     return tuple(intern(zone.name) for zone in zones), tuple(intern(node.name) for node in nodes)
