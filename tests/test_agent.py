@@ -189,7 +189,7 @@ async def test_what_a_person_is_warned_about() -> None:
         made = await build(config(), server.url)
         try:
             assert made._warnings() == ()
-            made.reconciler._capture_failed(CaptureError("nft: told to fail"))
+            made.reconciler.captured._failed(CaptureError("nft: told to fail"))
             assert made._warnings() == ("nft: told to fail",)
         finally:
             await made.release()
