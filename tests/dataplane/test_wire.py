@@ -19,11 +19,11 @@ from userproxy.dataplane.wire import (
     Listen,
     Message,
     Report,
-    Serve,
     Setup,
     Unlisten,
     Wire,
     WireClosed,
+    serve,
 )
 from userproxy.model import ListenerSpec
 
@@ -44,7 +44,7 @@ def ends() -> Iterator[tuple[Wire, Wire]]:
     "message",
     [
         Setup(1, 2, SocketSettings(), 300.0, 0),
-        Serve((serving_of(key("web"), (("10.0.0.1", 80), ("fd00::1", 81)), Verdict.CARRY),)),
+        serve([serving_of(key("web"), (("10.0.0.1", 80), ("fd00::1", 81)), Verdict.CARRY)]),
         Unlisten((SPEC,)),
         Forget((key("web"), key("db"))),
         Confirm(7),
@@ -83,7 +83,7 @@ def test_more_than_the_socket_takes_is_queued_and_flushed(ends: tuple[Wire, Wire
     read, write = os.pipe()
     sent = 0
     while not one.waiting:
-        one.send(Serve((serving_of(key("web"), endpoints, Verdict.CARRY),)))
+        one.send(serve([serving_of(key("web"), endpoints, Verdict.CARRY)]))
         sent += 1
         assert sent < 1000
     one.send(Listen((SPEC,)), [write])

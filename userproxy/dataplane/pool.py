@@ -22,9 +22,9 @@ from userproxy.dataplane.wire import (
     AffinityNews,
     Follow,
     Forget,
-    Serve,
     Setup,
     encode,
+    serve,
 )
 from userproxy.dataplane.worker_counters import WorkerCounters
 from userproxy.dataplane.worker_link import WorkerLink
@@ -252,7 +252,7 @@ class WorkerPool:
 
     def _tell_servings(self, links: Collection[WorkerLink], servings: Sequence[Serving]) -> None:
         for start in range(0, len(servings), SERVE_BATCH):
-            message = encode(Serve(tuple(servings[start : start + SERVE_BATCH])))
+            message = encode(serve(servings[start : start + SERVE_BATCH]))
             for link in links:
                 link.send(message)
 

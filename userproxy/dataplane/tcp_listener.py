@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ACCEPT_BATCH = 64
 """Connections taken from one listener before others get their turn."""
 
-_LISTEN_EVENTS = select.EPOLLIN | select.EPOLLEXCLUSIVE
+LISTEN_EVENTS = select.EPOLLIN | select.EPOLLEXCLUSIVE
 _NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _STREAM = _socket.SOCK_STREAM
 
@@ -66,7 +66,7 @@ class Listener:
         if self.parked:
             reactor, descriptor = self.acceptor.reactor, self.sock.fileno()
             reactor.targets[descriptor] = self
-            reactor.epoll.register(descriptor, _LISTEN_EVENTS)
+            reactor.epoll.register(descriptor, LISTEN_EVENTS)
             self.parked = False
 
     def unregister(self) -> None:

@@ -23,7 +23,7 @@ from userproxy.core.inspection import Inspection
 from userproxy.core.plan import Serving
 from userproxy.dataplane.sockets import SocketSettings
 from userproxy.dataplane.udp_sockets import UdpSettings
-from userproxy.model import ListenerSpec, PortKey
+from userproxy.model import ListenerSpec, PortKey, PortOptions
 
 TRANSPARENT = "transparent"
 """Argument of a worker that is to keep CAP_NET_RAW; before the first message, since it drops all others at its start."""
@@ -52,9 +52,19 @@ class Setup(msgspec.Struct, tag=True, frozen=True):
 
 
 class Serve(msgspec.Struct, tag=True, frozen=True):
-    """Endpoints of Service ports."""
+    """Endpoints of Service ports: a `Serving` each, which a worker decodes when somebody uses the port."""
 
-    servings: tuple[Serving, ...]
+    servings: tuple[msgspec.Raw, ...]
+
+
+class ServingHead(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What a worker reads of every `Serving`: its first fields, those in between unread."""
+
+    key: PortKey
+    cluster: msgspec.Raw
+    local: msgspec.Raw
+    routes: msgspec.Raw
+    options: PortOptions
 
 
 class Listen(msgspec.Struct, tag=True, frozen=True):
@@ -136,6 +146,15 @@ Message: TypeAlias = ToWorker | ToControl
 
 _encoder = msgspec.msgpack.Encoder()
 _decode = msgspec.msgpack.Decoder(Message).decode
+
+
+decode_head = msgspec.msgpack.Decoder(ServingHead).decode
+decode_serving = msgspec.msgpack.Decoder(Serving).decode
+
+
+def serve(servings: Iterable[Serving]) -> Serve:
+    """Return the message that tells workers of `servings`."""
+    return Serve(tuple([msgspec.Raw(_encoder.encode(serving)) for serving in servings]))
 
 
 def encode(message: Message) -> bytes:

@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 
+import msgspec
 from msgspec import structs
 
 from userproxy.core.affinity import AffinityRecords
@@ -23,6 +24,7 @@ from userproxy.dataplane.inspection import inspect
 from userproxy.dataplane.limits import descriptor_limit, with_flow_limit
 from userproxy.dataplane.privileges import CAP_NET_RAW, drop_privileges
 from userproxy.dataplane.reactor import Reactor
+from userproxy.dataplane.sleeping import SleepingPorts, may_sleep
 from userproxy.dataplane.sockets import handed_over
 from userproxy.dataplane.wire import (
     TRANSPARENT,
@@ -42,8 +44,11 @@ from userproxy.dataplane.wire import (
     Unlisten,
     Wire,
     WireClosed,
+    decode_head,
+    decode_serving,
 )
 from userproxy.logs import set_up_worker
+from userproxy.model import ListenerSpec, PortKey
 
 REPORT_SECONDS = 0.25
 """Between two reports, which are the sign of life too."""
@@ -62,6 +67,7 @@ class Worker:
         self._wire = wire
         self._reactor = Reactor()
         self._acceptor: Acceptor | None = None
+        self._sleeping = SleepingPorts(self._reactor, self._wake, self.abort)
         self._affinity = AffinityRecords()
         self._start = 0.0
         self._workers = 1
@@ -92,7 +98,10 @@ class Worker:
             self._running = False
 
     def abort(self) -> None:
-        """A message could not be handled: this worker's state is not what it should be, so it ends and is replaced."""
+        """A message could not be handled, or a Service port not be woken: this worker ends and is replaced.
+
+        Its state is not what it should be.
+        """
         self._running = False
 
     def resume(self) -> None:
@@ -113,20 +122,19 @@ class Worker:
         if isinstance(message, Serve):
             if len(message.servings) >= MANY_SERVINGS:
                 gc.disable()
-            for serving in message.servings:
-                acceptor.serve([compact_serving(self._share(serving))], self._start)
+            for encoded in message.servings:
+                self._serve(acceptor, encoded)
         elif isinstance(message, Listen):
-            for spec, descriptor in zip(
-                message.specs, self._wire.take_descriptors(len(message.specs)), strict=True
-            ):
-                known = compact_spec(spec, acceptor.ports[spec.key].key)
-                acceptor.listen(known, handed_over(known, descriptor))
+            descriptors = self._wire.take_descriptors(len(message.specs))
+            for spec, descriptor in zip(message.specs, descriptors, strict=True):
+                self._listen(acceptor, spec, handed_over(spec, descriptor))
         elif isinstance(message, Unlisten):
             for spec in message.specs:
-                sock = acceptor.unlisten(spec)
+                sock = self._sleeping.unlisten(spec) or acceptor.unlisten(spec)
                 if sock is not None:
                     sock.close()
         elif isinstance(message, Forget):
+            self._sleeping.forget(message.keys)
             acceptor.forget(message.keys)
         elif isinstance(message, AffinityNews):
             for key, told in message.ports:
@@ -137,8 +145,34 @@ class Worker:
         elif isinstance(message, Confirm):
             self._wire.send(Confirmed(message.number, len(acceptor.connections)))
         elif isinstance(message, Inspect):
+            if message.key is not None and message.key in self._sleeping:
+                self._wake(message.key)
             found = inspect(acceptor, self._index, message.key, message.limit)
             self._wire.send(Inspected(message.number, found))
+
+    def _serve(self, acceptor: Acceptor, encoded: msgspec.Raw) -> None:
+        head = decode_head(encoded)
+        if head.key not in acceptor.ports:
+            # A copy, so that the whole message need not stay for it.
+            self._sleeping.put(head.key, bytes(encoded))
+            if not may_sleep(head):
+                self._wake(head.key)
+        else:
+            acceptor.serve([compact_serving(self._share(decode_serving(encoded)))], self._start)
+
+    def _listen(self, acceptor: Acceptor, spec: ListenerSpec, sock: socket.socket) -> None:
+        if spec.key in self._sleeping:
+            self._sleeping.listen(spec, sock)
+        else:
+            acceptor.listen(compact_spec(spec, acceptor.ports[spec.key].key), sock)
+
+    def _wake(self, key: PortKey) -> None:
+        """Take up a Service port that nobody has used until now."""
+        encoded, listeners = self._sleeping.take(key)
+        if self._acceptor is not None:
+            self._acceptor.serve([compact_serving(self._share(decode_serving(encoded)))], self._start)
+            for spec, sock in listeners:
+                self._listen(self._acceptor, spec, sock)
 
     def _share(self, serving: Serving) -> Serving:
         """Return what this worker's part of the limit on connections is, rounded up."""
