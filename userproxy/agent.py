@@ -53,8 +53,8 @@ from userproxy.reconcile.loop import Reconciler
 
 log = logging.getLogger(__name__)
 
-START_ALLOCATIONS = 200_000
-"""Objects made before the garbage collector looks at them while we are not ready: some 20 MB at most."""
+COLLECTOR_RESTS = 10.0
+"""Seconds after a start for which the garbage collector waits for us to be ready."""
 
 Connect = Callable[[Callable[[Changes], None]], Cluster]
 """Makes the watches, given where their changes go."""
@@ -73,7 +73,6 @@ class Agent:
         self._health = SyncHealth()
         self._latch = ReadinessLatch()
         self._started = time.monotonic()
-        self._collector = gc.get_threshold()
         self._health_checks = HealthCheckServers(lambda: self._health.verdict(time.monotonic()).healthy)
         self._stopping = False
         self._systemd = SystemdNotifier(os.environ, os.getpid())
@@ -109,7 +108,7 @@ class Agent:
     async def start(self) -> None:
         """Start the admin servers and the data plane. Raises UserproxyError."""
         # Next to nothing of what the lists and the first plan make is garbage.
-        gc.set_threshold(START_ALLOCATIONS, *self._collector[1:])
+        gc.disable()
         await self.cluster.prepare()
         await self._health_server.start()
         await self._metrics_server.start()
@@ -150,6 +149,7 @@ class Agent:
 
     async def release(self) -> None:
         """Give everything back: capture unless it shall be kept, sockets, servers. Safe after a failed start."""
+        gc.enable()
         # Connections first: without its address and routes the kernel cannot send the resets of those that are cut off.
         self.plane.stop()
         try:
@@ -204,10 +204,15 @@ class Agent:
 
     async def _settle(self) -> None:
         """After the first plan: say so, and keep the garbage collector away from what stays for ever."""
-        await self.reconciler.ready.wait()
+        try:
+            async with asyncio.timeout(COLLECTOR_RESTS):
+                await self.reconciler.ready.wait()
+        except TimeoutError:
+            gc.enable()
+            await self.reconciler.ready.wait()
         self._latch.reached(StartStep.LISTENING)
         gc.freeze()
-        gc.set_threshold(*self._collector)
+        gc.enable()
         log.info("ready: capture %s, %d Service ports", self.capture_name, len(self.reconciler.running.ports))
         self._systemd.tell(self._service_state())
 
