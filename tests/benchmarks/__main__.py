@@ -103,6 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     control.add_argument("--services", default="100,1000,10000", help="sizes, separated by commas")
     control.add_argument("--endpoints", type=int, default=10, help="of each Service")
+    control.add_argument(
+        "--starts", type=int, default=5, help="of userproxy at each size; their median counts"
+    )
     control.add_argument("--changes", type=int, default=100, help="measured one by one at each size")
     control.add_argument(
         "--flood-rate", type=int, default=1000, help="endpoint changes a second at the largest size"
@@ -152,6 +155,7 @@ def _control_settings(chosen: argparse.Namespace, options: list[str]) -> scenari
     return scenario.Settings(
         sizes=tuple(int(size) for size in chosen.services.split(",")),
         endpoints=chosen.endpoints,
+        starts=chosen.starts,
         changes=chosen.changes,
         flood_rate=chosen.flood_rate,
         flood_seconds=chosen.flood_seconds,

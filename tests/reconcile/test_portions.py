@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 
@@ -61,6 +62,21 @@ async def test_a_refusal_in_the_middle_is_made_good_by_the_next_look(monkeypatch
         loop.capture.refuse = ""
         await asyncio.wait_for(loop.reconciler.ready.wait(), 5)
         assert sorted(one.address for one in loop.capture.entries) == ADDRESSES
+
+
+async def test_listeners_that_fail_in_many_portions_are_tried_again_as_soon_as_one(
+    monkeypatch: pytest.MonkeyPatch, free_port: int
+) -> None:
+    monkeypatch.setattr(reconcile_loop, "PORTION", 1)
+    monkeypatch.setattr("userproxy.reconcile.retries.RETRY_SECONDS", (0.05, 60.0))
+    ports = {"": free_port}
+    three = [service(one, f"127.0.0.{number}", ports=ports) for number, one in enumerate(NAMES[:3], 1)]
+    async with running("route") as loop:
+        with socket.create_server(("", free_port)):
+            loop.reconciler.feed(services(*three))
+            loop.reconciler.feed(slices())
+            await until(lambda: len(loop.reconciler.failures) == 3)
+        await until(lambda: len(loop.reconciler.listening) == 3)
 
 
 async def test_the_end_does_not_wait_for_a_change_of_capture() -> None:

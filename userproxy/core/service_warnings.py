@@ -24,7 +24,7 @@ def service_warnings(
     """
     found = {name: list(lines) for name, lines in annotations.items()}
     for name, ports in touched.items():
-        numbers = {port.exposure.node_port for port in ports} - {0}
+        numbers = {port.exposure.node_port for port in ports if port.exposure.node_port}
         for number in sorted(numbers) if settings.node_ports else ():
             line = port_range_warning(f"Service {name}", number, settings.local_ports)
             if line is not None:

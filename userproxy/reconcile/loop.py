@@ -157,23 +157,28 @@ class Reconciler:
         started = self._clock()
         self.counters.service_changes_pending = self.counters.endpoint_changes_pending = 0
         due = self.table.touched
+        failed = False
         async with asyncio.TaskGroup() as under_way:
             while due > 0:
                 touched = self.table.take(PORTION)
                 due -= len(touched)
-                await self._apply_portion(touched, under_way)
-                await asyncio.sleep(
-                    0
-                )  # programs start, what workers have not taken yet goes on, probes are answered
+                failed |= await self._apply_portion(touched, under_way)
+                # Programs start, workers get what they had no room for, probes are answered.
+                await asyncio.sleep(0)
             await self.captured.settled()
             await self._plane.close((), ())
+        if failed:
+            self._retry_at = self._clock() + self._retries.failed()
+        elif not self.failures:
+            self._retries.succeeded()
         if not self.captured.error:
             await self._show_health_checks()
             self._applied(started)
 
     async def _apply_portion(
         self, touched: Mapping[ServiceName, tuple[ServicePort, ...]], under_way: asyncio.TaskGroup
-    ) -> None:
+    ) -> bool:
+        """Return whether a listener could not be opened."""
         step = plan(self.running, touched, self._settings, self.host)
         self._warn(touched, step)
         # Most Services a flood touches want what they have: no worker and no kernel need hear of it.
@@ -185,6 +190,7 @@ class Reconciler:
             self.table.touch(again)
             self._wake.set()
         self._checks_due.update(service for service, _ in step.health_checks)
+        return bool(failed)
 
     async def _show_health_checks(self) -> None:
         if self._health_checks is None or not self._checks_due:
@@ -237,8 +243,9 @@ class Reconciler:
 
     def _note_failures(self, step: Plan, failures: dict[ListenerSpec, str]) -> None:
         # A plan names every listener that its Service ports want, so what failed for them before is answered by it.
-        planned = {port.serving.key for port in step.record}.union(step.forget)
-        self.failures = {spec: text for spec, text in self.failures.items() if spec.key not in planned}
+        if self.failures:
+            planned = {port.serving.key for port in step.record}.union(step.forget)
+            self.failures = {spec: text for spec, text in self.failures.items() if spec.key not in planned}
         for spec, reason in failures.items():
             fields = {"service": str(spec.key.name), "listener": address_text((spec.address, spec.port))}
             log.warning("%s; tried again until it works", reason, extra=fields)
@@ -246,10 +253,6 @@ class Reconciler:
             text = f"{reason}; tried again until it works"
             self._changed(Change(self._clock(), "listener", text, spec.key))
             self.failures[spec] = reason
-        if failures:
-            self._retry_at = self._clock() + self._retries.failed()
-        elif not self.failures:
-            self._retries.succeeded()
 
     def _warn(self, touched: Mapping[ServiceName, tuple[ServicePort, ...]], step: Plan) -> None:
         """Tell what is wrong with the touched Services, once for each new finding."""

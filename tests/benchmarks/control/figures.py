@@ -17,6 +17,8 @@ Figures = dict[str, float]
 ROWS: tuple[tuple[str, str, float], ...] = (
     ("list_bytes", "objects at the API server, MB", 1e-6),
     ("ready_seconds", "start to ready, s", 1.0),
+    ("ready_least", "the same, fastest start, s", 1.0),
+    ("ready_most", "the same, slowest start, s", 1.0),
     ("ready_cpu", "the same, CPU of the control process, s", 1.0),
     ("change_p50", "changed endpoints: event to first connection, p50, ms", 1e3),
     ("change_p99", "the same, p99, ms", 1e3),

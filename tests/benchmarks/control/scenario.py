@@ -6,11 +6,12 @@ Owns the network of the namespace, the order of the measurements and the files w
 from __future__ import annotations
 
 import random
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,10 +31,14 @@ FLOOD_REST = 0.1
 
 @dataclass(frozen=True)
 class Settings:
-    """How to measure: numbers of Services, endpoints of each, changes measured one by one; the rest as on the command line."""
+    """How to measure: numbers of Services, endpoints of each, starts of userproxy, changes measured one by one.
+
+    The rest as on the command line.
+    """
 
     sizes: tuple[int, ...]
     endpoints: int
+    starts: int
     changes: int
     flood_rate: int
     flood_seconds: float
@@ -73,13 +78,15 @@ def _measure_size(settings: Settings, size: int, folder: Path) -> Figures:
         hello = api.answer()
         if hello["bytes"]:
             found["list_bytes"] = hello["bytes"]
-        agent = AgentProcess(hello["url"], settings.options, folder / f"userproxy-{size}.log")
+        log = folder / f"userproxy-{size}.log"
+        agents = [_started_and_stopped(settings, hello["url"], log) for _ in range(settings.starts - 1)]
+        agent = AgentProcess(hello["url"], settings.options, log)
         stack.callback(agent.stop)
+        found |= _starts([*agents, agent])
         try:
-            found |= {"ready_seconds": agent.ready_seconds, "ready_cpu": agent.ready_cpu}
             # Ready means that the last Service works, not that a flag is set.
             effect.wait_until_carried(size - 1, first_addresses(size - 1, settings.endpoints))
-            _say(size, f"ready after {agent.ready_seconds:.2f} s")
+            _say(size, f"ready after {found['ready_seconds']:.2f} s")
             found |= _changes(settings, size, api, agent)
             found |= _flood(settings, size, api, agent)
             if settings.server == "generated":
@@ -89,6 +96,23 @@ def _measure_size(settings: Settings, size: int, folder: Path) -> Figures:
             sys.stderr.write(agent.last_messages() + "\n")
             raise
     return found
+
+
+def _started_and_stopped(settings: Settings, url: str, log: Path) -> AgentProcess:
+    agent = AgentProcess(url, settings.options, log)
+    agent.stop()
+    return agent
+
+
+def _starts(agents: Sequence[AgentProcess]) -> Figures:
+    """Return the median of several starts, and their range: the machine is not as fast in one second as in another."""
+    seconds = [agent.ready_seconds for agent in agents]
+    return {
+        "ready_seconds": statistics.median(seconds),
+        "ready_least": min(seconds),
+        "ready_most": max(seconds),
+        "ready_cpu": statistics.median(agent.ready_cpu for agent in agents),
+    }
 
 
 def _changes(settings: Settings, size: int, api: Process, agent: AgentProcess) -> Figures:
