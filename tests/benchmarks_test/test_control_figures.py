@@ -9,7 +9,7 @@ import pytest
 
 from tests.benchmarks.control import cluster_objects, figures
 from userproxy.api_objects import EndpointSlice, Service
-from userproxy.kube.decode import decode_service, decode_slice
+from userproxy.kube.decode import SLICES, services_for
 
 
 def test_latencies() -> None:
@@ -36,8 +36,8 @@ def test_the_table_has_a_column_for_each_size_and_the_slope() -> None:
 
 def test_generated_objects_are_what_userproxy_reads() -> None:
     addresses = cluster_objects.first_addresses(7, 3)
-    service = decode_service(json.dumps(cluster_objects.service(7, 1)).encode())
-    piece = decode_slice(json.dumps(cluster_objects.endpoint_slice(7, addresses, 2)).encode())
+    service = services_for().decode(json.dumps(cluster_objects.service(7, 1)).encode())
+    piece = SLICES.decode(json.dumps(cluster_objects.endpoint_slice(7, addresses, 2)).encode())
     assert service.warnings == piece.warnings == ()
     assert isinstance(service.value, Service)
     assert service.value.cluster_ips == (cluster_objects.cluster_ip(7),)

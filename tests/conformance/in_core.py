@@ -14,7 +14,7 @@ from userproxy.core.plan import Running, plan
 from userproxy.core.plan_settings import PlanSettings
 from userproxy.core.policy import Verdict
 from userproxy.core.table import ServiceTable
-from userproxy.kube.decode import Decoded, decode_service, decode_slice
+from userproxy.kube.decode import SLICES, Decoded, services_for
 from userproxy.model import Address, Frontend, FrontendKind, Host, NoEndpoints
 
 HOST = Host(
@@ -31,8 +31,8 @@ SETTINGS = PlanSettings(
 def applied(case: Case) -> Running:
     """Return what runs when `case` is all there is."""
     table = ServiceTable()
-    table.apply(_changes("services", decode_service(json.dumps(case.service).encode())))
-    slices = [decode_slice(json.dumps(one).encode()) for one in case.slices]
+    table.apply(_changes("services", services_for().decode(json.dumps(case.service).encode())))
+    slices = [SLICES.decode(json.dumps(one).encode()) for one in case.slices]
     table.apply(_changes("endpointslices", *slices))
     running = Running()
     running.record(plan(running, table.take(), SETTINGS, HOST))

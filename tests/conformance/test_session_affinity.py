@@ -21,7 +21,7 @@ from userproxy.core.networks import contains
 from userproxy.core.plan import Running, Serving, plan
 from userproxy.core.plan_settings import PlanSettings
 from userproxy.core.table import ServiceTable
-from userproxy.kube.decode import Decoded, decode_service, decode_slice
+from userproxy.kube.decode import SLICES, Decoded, services_for
 from userproxy.model import Family, Host, NoEndpoints, PortKey, Scope, ServicePortName
 
 SERVICE = """
@@ -61,7 +61,7 @@ class Proxy:
         """Apply the Service with some fields of its spec replaced."""
         item: Object = yaml.safe_load(self.service)
         item["spec"] |= spec
-        self._apply("services", decode_service(json.dumps(item).encode()))
+        self._apply("services", services_for().decode(json.dumps(item).encode()))
 
     def endpoints(self, *addresses: str) -> None:
         """Let these be the ready endpoints."""
@@ -78,7 +78,7 @@ class Proxy:
             ],
             "ports": [{"name": name, "protocol": "TCP", "port": 8080} for name in ("http", "admin")],
         }
-        self._apply("endpointslices", decode_slice(json.dumps(piece).encode()))
+        self._apply("endpointslices", SLICES.decode(json.dumps(piece).encode()))
 
     def connect(
         self,

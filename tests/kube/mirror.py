@@ -61,7 +61,7 @@ class Mirror:
 
 def decoded(resource: str, items: list[Object], *, node: str = NODE) -> Objects:
     """Decode objects one by one, as the reflector of `resource` would."""
-    [decode] = [one.decode for one in watched_resources(node, "") if one.name == resource]
+    [decode] = [one.decoding.decode for one in watched_resources(node, "") if one.name == resource]
     found = [decode(json.dumps(item).encode()).value for item in items]
     return {item.key: item for item in found if item is not None}
 

@@ -19,20 +19,20 @@ from userproxy.api_objects import (
     SlicePort,
 )
 from userproxy.errors import DecodeError
-from userproxy.kube.decode import Decoded, decode_node, decode_service, decode_slice
+from userproxy.kube.decode import SLICES, Decoded, nodes_for, services_for
 from userproxy.model import Endpoint, Family, ServiceName
 
 
 def of_service(item: Object, proxy_name: str = "") -> Decoded:
-    return decode_service(json.dumps(item).encode(), proxy_name)
+    return services_for(proxy_name).decode(json.dumps(item).encode())
 
 
 def of_slice(item: Object) -> Decoded:
-    return decode_slice(json.dumps(item).encode())
+    return SLICES.decode(json.dumps(item).encode())
 
 
 def of_node(item: Object, own_name: str = "n1") -> Decoded:
-    return decode_node(json.dumps(item).encode(), own_name)
+    return nodes_for(own_name).decode(json.dumps(item).encode())
 
 
 def made_service(**spec: Any) -> Service:
@@ -225,11 +225,11 @@ def test_unreadable_service_is_named(item: Object, message: str) -> None:
 )
 def test_hostile_bytes_give_a_decode_error(data: bytes) -> None:
     with pytest.raises(DecodeError):
-        decode_slice(data)
+        SLICES.decode(data)
     with pytest.raises(DecodeError):
-        decode_service(data)
+        services_for().decode(data)
     with pytest.raises(DecodeError):
-        decode_node(data, "n1")
+        nodes_for("n1").decode(data)
 
 
 def test_unreadable_node_without_name() -> None:

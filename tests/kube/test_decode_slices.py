@@ -8,12 +8,12 @@ import pytest
 
 from tests.kube.objects import Object, endpoint_slice
 from userproxy.api_objects import EndpointSlice, SlicePort
-from userproxy.kube.decode import Decoded, decode_slice
+from userproxy.kube.decode import SLICES, Decoded
 from userproxy.model import Endpoint, Family, ServiceName
 
 
 def of_slice(item: Object) -> Decoded:
-    return decode_slice(json.dumps(item).encode())
+    return SLICES.decode(json.dumps(item).encode())
 
 
 def made_slice(item: Object) -> EndpointSlice:

@@ -10,7 +10,7 @@ from aiohttp import web
 from tests.kube.objects import Object, endpoint_slice
 from tests.kube.test_client import client, serving
 from userproxy.kube import lister
-from userproxy.kube.decode import decode_slice
+from userproxy.kube.decode import SLICES
 from userproxy.kube.failures import RequestFailed
 from userproxy.kube.lister import fetch_list
 from userproxy.kube.reading import ObjectReader
@@ -19,7 +19,7 @@ from userproxy.kube.store import Listing
 
 async def listed(url: str, said: list[str] | None = None) -> tuple[str, Listing]:
     async with client(url) as api:
-        reader = ObjectReader(decode_slice, (said if said is not None else []).append)
+        reader = ObjectReader(SLICES, (said if said is not None else []).append)
         return await fetch_list(api, "/slices", {"labelSelector": "!x"}, "endpointslices", "", reader)
 
 

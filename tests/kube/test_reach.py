@@ -9,14 +9,14 @@ import pytest
 
 from tests.kube.objects import service
 from userproxy.api_objects import Service
-from userproxy.kube.decode import decode_service
+from userproxy.kube.decode import services_for
 
 
 def decoded(*, status: Any = None, **spec: Any) -> tuple[Service, tuple[str, ...]]:
     item = service("web", **spec)
     if status is not None:
         item["status"] = status
-    made = decode_service(msgspec.json.encode(item))
+    made = services_for().decode(msgspec.json.encode(item))
     assert isinstance(made.value, Service)
     return made.value, made.warnings
 
@@ -109,7 +109,7 @@ def test_rows_1_5_1_and_1_5_2_session_affinity(spec: dict[str, Any], seconds: in
 
 def test_hints_and_node_addresses_are_read() -> None:
     from userproxy.api_objects import EndpointSlice, Node
-    from userproxy.kube.decode import decode_node, decode_slice
+    from userproxy.kube.decode import SLICES, nodes_for
 
     item = {
         "metadata": {
@@ -127,7 +127,7 @@ def test_hints_and_node_addresses_are_read() -> None:
         ],
         "ports": [{"name": "", "port": 80}],
     }
-    piece = decode_slice(msgspec.json.encode(item)).value
+    piece = SLICES.decode(msgspec.json.encode(item)).value
     assert isinstance(piece, EndpointSlice)
     assert [(one.zones, one.nodes) for one in piece.endpoints] == [(("a", "b"), ("n1",)), ((), ())]
 
@@ -138,8 +138,8 @@ def test_hints_and_node_addresses_are_read() -> None:
         {"type": "InternalIP", "address": "nonsense"},
         {"type": "Hostname", "address": "n1"},
     ]
-    node = decode_node(
-        msgspec.json.encode({"metadata": {"name": "n1"}, "status": {"addresses": addresses}}), "n1"
+    node = nodes_for("n1").decode(
+        msgspec.json.encode({"metadata": {"name": "n1"}, "status": {"addresses": addresses}})
     )
     assert isinstance(node.value, Node)
     assert node.value.addresses == ("10.0.0.1", "fd00::1", "192.0.2.1")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.kube.objects import Object, endpoint_slice
 from userproxy.kube import reading
-from userproxy.kube.decode import decode_slice
+from userproxy.kube.decode import SLICES
 from userproxy.kube.reading import ObjectReader
 from userproxy.kube.store import Listing
 from userproxy.model import ServiceName
@@ -17,7 +19,7 @@ KEY = ServiceName("default", "x")
 class Reading:
     def __init__(self) -> None:
         self.said: list[str] = []
-        self.reader = ObjectReader(decode_slice, self.said.append)
+        self.reader = ObjectReader(SLICES, self.said.append)
         self.listing = Listing()
 
     def read(self, item: Object, version: str = "7") -> str:
@@ -65,3 +67,35 @@ def test_memory_of_complaints_is_bounded() -> None:
     assert len(both.said) == reading.MOST_REMEMBERED + 5
     both.read(endpoint_slice(f"x{reading.MOST_REMEMBERED + 4}", "web", "bad"))
     assert len(both.said) == reading.MOST_REMEMBERED + 5
+
+
+def event_of(kind: str, item: Object) -> bytes:
+    return json.dumps({"type": kind, "object": item}).encode()
+
+
+def test_an_event_that_adds_or_modifies_is_read_in_one_go() -> None:
+    both = Reading()
+    for kind in ("ADDED", "MODIFIED"):
+        item = endpoint_slice("x", "web", "10.1.0.1")
+        item["metadata"]["resourceVersion"] = kind
+        assert both.reader.read_event(event_of(kind, item), both.listing) == kind
+    assert list(both.listing.objects) == [KEY]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        event_of("DELETED", endpoint_slice("x", "web", "10.1.0.1")),
+        event_of("BOOKMARK", {"kind": "EndpointSlice", "metadata": {"resourceVersion": "9"}}),
+        event_of("ERROR", {"kind": "Status", "metadata": {}, "code": 410}),
+        event_of("ADDED", endpoint_slice("", "web", "10.1.0.1")),
+        event_of("ADDED", endpoint_slice("x", "web", endpoints=7)),
+        b'{"type":"ADDED"',
+        b"\xff",
+    ],
+    ids=["deleted", "bookmark", "error", "no name", "bad object", "cut", "not text"],
+)
+def test_any_other_line_is_left_to_a_closer_look(line: bytes) -> None:
+    both = Reading()
+    assert both.reader.read_event(line, both.listing) is None
+    assert (both.listing.objects, both.said, both.reader.errors) == ({}, [], 0)

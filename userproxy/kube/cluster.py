@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 
 from userproxy.api_objects import Changes, WatchState
 from userproxy.kube.access import Access
 from userproxy.kube.client import ApiClient
 from userproxy.kube.credentials import SERVICE_ACCOUNT, Credentials
-from userproxy.kube.decode import PROXY_NAME_LABEL, decode_node, decode_service, decode_slice
+from userproxy.kube.decode import PROXY_NAME_LABEL, SLICES, nodes_for, services_for
 from userproxy.kube.events import EventRecorder
 from userproxy.kube.reflector import Reflector, Resource
 from userproxy.kube.timing import WatchTiming
@@ -75,7 +74,7 @@ def watched_resources(node_name: str, service_proxy_name: str) -> tuple[Resource
     services = Resource(
         "services",
         "/api/v1/services",
-        partial(decode_service, proxy_name=service_proxy_name),
+        services_for(service_proxy_name),
         label_selector=own,
         # Servers before 1.32 (and others than kube-apiserver) may refuse this selector; decode filters too.
         field_selector="spec.clusterIP!=None",
@@ -83,7 +82,7 @@ def watched_resources(node_name: str, service_proxy_name: str) -> tuple[Resource
     slices = Resource(
         "endpointslices",
         "/apis/discovery.k8s.io/v1/endpointslices",
-        decode_slice,
+        SLICES,
         label_selector="!service.kubernetes.io/headless",
     )
     if not node_name:
@@ -91,7 +90,7 @@ def watched_resources(node_name: str, service_proxy_name: str) -> tuple[Resource
     node = Resource(
         "nodes",
         "/api/v1/nodes",
-        partial(decode_node, own_name=node_name),
+        nodes_for(node_name),
         field_selector=f"metadata.name={node_name}",
     )
     return services, slices, node

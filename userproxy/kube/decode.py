@@ -7,8 +7,10 @@ DecodeError. Merging objects is `core.table`'s.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from sys import intern
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -31,6 +33,11 @@ PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
 AUTOSCALER_TAINT = "ToBeDeletedByClusterAutoscaler"
 MOST_WARNINGS = 5
 
+STORED = frozenset({"ADDED", "MODIFIED"})
+"""Types of events after which the object is as they say."""
+
+T = TypeVar("T")
+
 _FAMILIES = {"IPv4": Family.IPV4, "IPv6": Family.IPV6}
 _NO_CONDITIONS = wire.Conditions()
 _NO_SLICE_LABELS = wire.SliceLabels()
@@ -51,13 +58,43 @@ class Decoded(msgspec.Struct, frozen=True, gc=False):
     warnings: tuple[str, ...] = ()
 
 
-def decode_service(data: bytes | msgspec.Raw, proxy_name: str = "") -> Decoded:
-    """Decode a Service; raise DecodeError.
+class Decoding(Generic[T]):
+    """How the objects of one resource are decoded. `shape` is their JSON, `meaning` raises DecodeError."""
+
+    def __init__(self, shape: wire.Shape[T], meaning: Callable[[T], Decoded]) -> None:
+        self._shape = shape
+        self._meaning = meaning
+
+    def decode(self, data: bytes | msgspec.Raw) -> Decoded:
+        """Decode an object; raise DecodeError."""
+        return self._meaning(self._shape.parse(data))
+
+    def decode_event(self, line: bytes) -> Decoded | None:
+        """Decode the object of an event that says it was added or modified; None for any other line, and for a bad object."""
+        event = self._shape.event(line)
+        if event is None or event.type not in STORED:
+            return None
+        try:
+            return self._meaning(event.object)
+        except DecodeError:
+            return None
+
+
+def services_for(proxy_name: str = "") -> Decoding[wire.ServiceWire]:
+    """Return the decoding of Services.
 
     `proxy_name` is the value of the label service-proxy-name that is ours; empty: only Services without that label are. The
     server is asked to filter too, but not every server does.
     """
-    item = wire.SERVICE.parse(data)
+    return Decoding(wire.SERVICE, partial(_service, proxy_name=proxy_name))
+
+
+def nodes_for(own_name: str) -> Decoding[wire.NodeWire]:
+    """Return the decoding of Nodes; any other than `own_name` counts as absent."""
+    return Decoding(wire.NODE, partial(_node, own_name=own_name))
+
+
+def _service(item: wire.ServiceWire, proxy_name: str) -> Decoded:
     key = _key("Service", item.metadata)
     version = item.metadata.version
     spec = item.spec
@@ -82,9 +119,7 @@ def decode_service(data: bytes | msgspec.Raw, proxy_name: str = "") -> Decoded:
     return Decoded(key, version, value, _bounded(warnings, who))
 
 
-def decode_slice(data: bytes | msgspec.Raw) -> Decoded:
-    """Decode an EndpointSlice; raise DecodeError."""
-    item = wire.SLICE.parse(data)
+def _slice(item: wire.SliceWire) -> Decoded:
     key = _key("EndpointSlice", item.metadata)
     version = item.metadata.version
     labels = item.metadata.labels or _NO_SLICE_LABELS
@@ -105,9 +140,11 @@ def decode_slice(data: bytes | msgspec.Raw) -> Decoded:
     return Decoded(key, version, value, _bounded(warnings, who))
 
 
-def decode_node(data: bytes | msgspec.Raw, own_name: str) -> Decoded:
-    """Decode a Node; any other than `own_name` counts as absent. Raise DecodeError."""
-    item = wire.NODE.parse(data)
+SLICES = Decoding(wire.SLICE, _slice)
+"""the decoding of EndpointSlices"""
+
+
+def _node(item: wire.NodeWire, own_name: str) -> Decoded:
     metadata = item.metadata
     if not metadata.name:
         raise DecodeError("Node without a name cannot be used: field metadata.name is empty")

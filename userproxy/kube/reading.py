@@ -6,13 +6,13 @@ Owns the rule that one bad object harms no other: it is skipped, named in the lo
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from userproxy.api_objects import KubeObject
 from userproxy.errors import DecodeError
-from userproxy.kube.decode import Decoded
+from userproxy.kube.decode import Decoded, Decoding
 from userproxy.kube.wire import object_name
 from userproxy.model import ServiceName
 
@@ -33,8 +33,8 @@ class ObjectSink(Protocol):
 class ObjectReader:
     """Decodes objects of one resource; `errors` counts those that could not be."""
 
-    def __init__(self, decode: Callable[[bytes | msgspec.Raw], Decoded], warn: Callable[[str], None]) -> None:
-        self._decode = decode
+    def __init__(self, decoding: Decoding[Any], warn: Callable[[str], None]) -> None:
+        self._decoding = decoding
         self._warn = warn
         self._warned: dict[ServiceName, tuple[str, ...]] = {}
         self.errors = 0
@@ -42,7 +42,7 @@ class ObjectReader:
     def read(self, data: bytes | msgspec.Raw, sink: ObjectSink) -> str:
         """Put one object into `sink`; return its version, empty when that cannot be read."""
         try:
-            decoded = self._decode(data)
+            decoded = self._decoding.decode(data)
         except DecodeError as error:
             self.errors += 1
             name = object_name(data)
@@ -50,6 +50,17 @@ class ObjectReader:
             self._warn_once(key, (f"{error}; object skipped",))
             sink.keep(key)
             return name.version
+        return self._put(decoded, sink)
+
+    def read_event(self, line: bytes, sink: ObjectSink) -> str | None:
+        """Put the object of an event that says it was added or modified into `sink`; return its version.
+
+        None: it is another line, or what is wrong with its object has to be found out (`read`); then nothing was done.
+        """
+        decoded = self._decoding.decode_event(line)
+        return None if decoded is None else self._put(decoded, sink)
+
+    def _put(self, decoded: Decoded, sink: ObjectSink) -> str:
         self._warn_once(decoded.key, decoded.warnings)
         sink.put(decoded.key, decoded.value)
         return decoded.version

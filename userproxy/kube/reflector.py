@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from random import random
+from typing import Any
 
 import msgspec
 
@@ -21,7 +22,7 @@ from userproxy.api_objects import Changes, WatchState
 from userproxy.errors import DecodeError
 from userproxy.kube.backoff import Backoff
 from userproxy.kube.client import ApiClient
-from userproxy.kube.decode import Decoded
+from userproxy.kube.decode import STORED, Decoding
 from userproxy.kube.failures import RateLimitedLog, RequestFailed, from_error_event
 from userproxy.kube.line_stream import LineStream
 from userproxy.kube.lister import fetch_list
@@ -39,14 +40,14 @@ log = logging.getLogger(__name__)
 
 
 class Resource(msgspec.Struct, frozen=True):
-    """What to watch: name and path at the server, how to decode one object, and what the server shall filter.
+    """What to watch: name and path at the server, how its objects are decoded, and what the server shall filter.
 
-    A server may ignore the selectors; `decode` checks again.
+    A server may ignore the selectors; `decoding` checks again.
     """
 
     name: str
     path: str
-    decode: Callable[[bytes | msgspec.Raw], Decoded]
+    decoding: Decoding[Any]
     label_selector: str = ""
     field_selector: str = ""
 
@@ -74,7 +75,7 @@ class Reflector:
         self._backoff = Backoff(timing.first_delay, timing.longest_delay, timing.healthy_after, clock, rng)
         self._messages = RateLimitedLog(log, clock, resource=resource.name)
         self._reader = ObjectReader(
-            resource.decode, functools.partial(log.warning, extra={"resource": resource.name})
+            resource.decoding, functools.partial(log.warning, extra={"resource": resource.name})
         )
         self._store = Store(resource.name)
         self._field_selector = resource.field_selector
@@ -200,6 +201,15 @@ class Reflector:
 
     def _apply(self, line: bytes, listing: Listing | None, stream: LineStream) -> Listing | None:
         """Take one line into the store, or into the list still arriving; return what is still arriving after it."""
+        version = self._reader.read_event(line, self._store if listing is None else listing)
+        if version is None:
+            return self._apply_other(line, listing, stream)
+        if listing is None:
+            self._version = version or self._version
+        return listing
+
+    def _apply_other(self, line: bytes, listing: Listing | None, stream: LineStream) -> Listing | None:
+        """Take a line that is no ordinary event of an object, or one that cannot be read."""
         try:
             event = parse_event(line)
             if event.type == "BOOKMARK":
@@ -231,7 +241,7 @@ class Reflector:
         target = self._store if listing is None else listing
         if event.type == "DELETED":
             version = self._reader.remove(event.object, target)
-        elif event.type in ("ADDED", "MODIFIED"):
+        elif event.type in STORED:
             version = self._reader.read(event.object, target)
         else:
             text = f"{self.name}: event type {event.type[:40]!r} is not known and ignored"

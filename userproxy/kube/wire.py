@@ -12,6 +12,8 @@ import msgspec
 
 from userproxy.errors import DecodeError
 
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 T = TypeVar("T")
 
@@ -267,18 +269,33 @@ class WatchEvent(msgspec.Struct, frozen=True, gc=False):
     object: msgspec.Raw
 
 
+class TypedEvent(msgspec.Struct, Generic[T], frozen=True, gc=False):
+    """A watch event with an object of a known shape."""
+
+    type: str
+    object: T
+
+
 class Shape(Generic[T]):
     """Parses one kind of JSON document; `kind` names it in errors."""
 
     def __init__(self, kind: str, shape: type[T]) -> None:
         self._kind = kind
         self._decoder = msgspec.json.Decoder(shape)
+        self._events = msgspec.json.Decoder(TypedEvent[shape])  # type: ignore[valid-type]
+
+    def event(self, line: bytes) -> TypedEvent[T] | None:
+        """Return a watch event in one go, None when `line` is none or has no such object: `parse_event` tells what it is."""
+        try:
+            return self._events.decode(line)
+        except _UNREADABLE:
+            return None
 
     def parse(self, data: bytes | msgspec.Raw) -> T:
         """Return the document; raise DecodeError that names the object, where it has a name, and the field."""
         try:
             return self._decoder.decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except _UNREADABLE as error:
             name = object_name(data)
             who = f"{name.namespace}/{name.name}".lstrip("/") if name.name else "without a readable name"
             raise DecodeError(f"{self._kind} {who} cannot be read: {_reason(error)}") from error
@@ -298,7 +315,7 @@ def object_name(data: bytes | msgspec.Raw) -> ObjectName:
     """Return the identity of any object, empty where it cannot be read. Never raises for bad input."""
     try:
         return _NAME.decode(data).metadata
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except _UNREADABLE:
         return ObjectName()
 
 
