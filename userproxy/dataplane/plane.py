@@ -21,7 +21,7 @@ from userproxy.core.plan import Serving
 from userproxy.core.policy import Verdict
 from userproxy.dataplane.acceptor import Acceptor
 from userproxy.dataplane.inspection import inspect
-from userproxy.dataplane.limits import descriptor_limit, with_flow_limit
+from userproxy.dataplane.limits import descriptor_limit, make_room, with_flow_limit
 from userproxy.dataplane.listeners import Listeners, Opened
 from userproxy.dataplane.reactor import Reactor
 from userproxy.dataplane.sockets import SocketSettings
@@ -56,7 +56,8 @@ class LocalPlane:
     """Listeners and one acceptor in this process. One writer: the reconcile loop."""
 
     def __init__(self, settings: PlaneSettings) -> None:
-        limit = settings.max_connections or descriptor_limit()
+        fitting = descriptor_limit()
+        limit = settings.max_connections or fitting
         self._reactor = Reactor()
         self._listeners = Listeners()
         self.affinity = AffinityRecords(settings.affinity_clients)
@@ -75,6 +76,7 @@ class LocalPlane:
 
     async def start(self) -> None:
         """Accept and relay within the running loop from now on."""
+        make_room()
         self._reactor.attach(asyncio.get_running_loop())
 
     async def run(self) -> None:

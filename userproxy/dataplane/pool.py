@@ -16,6 +16,7 @@ from userproxy.core.flows import Flow
 from userproxy.core.inspection import Inspection
 from userproxy.core.plan import Serving
 from userproxy.core.policy import Verdict
+from userproxy.dataplane.limits import make_room
 from userproxy.dataplane.listeners import Listeners, Opened
 from userproxy.dataplane.plane import Deliver, PlaneSettings
 from userproxy.dataplane.wire import (
@@ -59,6 +60,7 @@ class WorkerPool:
 
     async def start(self) -> None:
         """Start the workers, whose own start goes on meanwhile: `close` is the first to wait for it."""
+        make_room()
         self._workers.start()
 
     async def run(self) -> None:

@@ -183,7 +183,8 @@ class Worker:
         return structs.replace(serving, options=options)
 
     def _set_up(self, setup: Setup) -> None:
-        limit = setup.max_connections or descriptor_limit()
+        fitting = descriptor_limit()
+        limit = setup.max_connections or fitting
         self._index = setup.index
         self._start = setup.index / setup.workers
         self._workers = setup.workers
