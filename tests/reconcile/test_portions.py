@@ -36,15 +36,17 @@ async def test_listeners_are_opened_while_those_before_are_captured(monkeypatch:
         assert loop.capture.changes == 3
 
 
-async def test_what_is_taken_away_is_gone_before_the_next_portion(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_taken_away_is_gone_before_the_next_portion(
+    monkeypatch: pytest.MonkeyPatch, free_port: int
+) -> None:
     """In route mode a listener is bound to the frontend itself: whoever takes it over finds it free."""
     monkeypatch.setattr(reconcile_loop, "PORTION", 1)
     monkeypatch.setattr("userproxy.reconcile.retries.RETRY_SECONDS", (60.0,))
     async with running("route") as loop:
-        loop.reconciler.feed(services(service("old", "127.0.0.1", ports={"": 39998})))
+        loop.reconciler.feed(services(service("old", "127.0.0.1", ports={"": free_port})))
         loop.reconciler.feed(slices())
         await asyncio.wait_for(loop.reconciler.ready.wait(), 5)
-        loop.reconciler.feed(services(service("new", "127.0.0.1", ports={"": 39998}), removed=("old",)))
+        loop.reconciler.feed(services(service("new", "127.0.0.1", ports={"": free_port}), removed=("old",)))
         await until(lambda: [spec.key for spec in loop.reconciler.listening] == [key("new")])
         assert loop.reconciler.failures == {}
         await until(lambda: len(loop.capture.entries) == 1)
