@@ -94,6 +94,52 @@ async def test_changes_are_made_one_after_the_other_while_the_caller_goes_on() -
     assert rig.capture.changes == 2
 
 
+async def test_what_comes_while_the_kernel_is_busy_is_one_change() -> None:
+    rig = Rig()
+    rig.capture.gate = asyncio.Event()
+    frontends = [Frontend(f"10.96.0.{number}", 80, "TCP") for number in range(5)]
+    async with asyncio.TaskGroup() as under_way:
+        for frontend in frontends:
+            await rig.captured.change(Plan(capture=((frontend, SPEC),)), {SPEC: NOWHERE}, under_way)
+            await asyncio.sleep(0)
+        assert rig.held == {}
+        rig.capture.gate.set()
+        await rig.captured.settled()
+    assert rig.held == dict.fromkeys(frontends, NOWHERE)
+    assert rig.capture.changes == 2
+
+
+async def test_what_came_while_the_kernel_refused_is_not_written_twice() -> None:
+    """iptables would hold a rule twice, and nft refuses to delete what is gone."""
+    rig = Rig()
+    rig.capture.gate = asyncio.Event()
+    rig.capture.refuse = "refused"
+    others = [Frontend(f"10.96.0.{number}", 80, "TCP") for number in (11, 12)]
+    async with asyncio.TaskGroup() as under_way:
+        await rig.captured.change(STEP, {SPEC: NOWHERE}, under_way)
+        await asyncio.sleep(0)
+        await rig.captured.change(Plan(capture=((others[0], SPEC),)), {SPEC: NOWHERE}, under_way)
+        rig.capture.gate.set()
+        await rig.captured.settled()
+    rig.capture.refuse = ""
+    assert await rig.captured.look()
+    assert set(rig.held) == {WEB, others[0]}
+    await rig.change(Plan(capture=((others[1], SPEC),)), {SPEC: NOWHERE})
+    assert set(rig.held) == {WEB, *others}
+    assert len(rig.capture.listened) == 1
+
+
+async def test_a_change_after_another_has_been_made_is_made_too() -> None:
+    rig = Rig()
+    other = Frontend("10.96.0.11", 80, "TCP")
+    async with asyncio.TaskGroup() as under_way:
+        await rig.captured.change(STEP, {SPEC: NOWHERE}, under_way)
+        await asyncio.sleep(0.05)
+        await rig.captured.change(Plan(capture=((other, SPEC),)), {SPEC: NOWHERE}, under_way)
+        await rig.captured.settled()
+    assert rig.held == {WEB: NOWHERE, other: NOWHERE}
+
+
 async def test_looks_that_fail_come_after_growing_waits_and_are_told_once() -> None:
     rig = Rig()
     rig.capture.refuse = "refused"

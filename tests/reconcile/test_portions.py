@@ -24,16 +24,14 @@ async def test_listeners_are_opened_while_those_before_are_captured(monkeypatch:
         loop.capture.gate = asyncio.Event()
         loop.reconciler.feed(ALL)
         loop.reconciler.feed(ALL_UP)
-        await until(lambda: len(loop.reconciler.listening) == 4)
-        await asyncio.sleep(0.05)
-        assert len(loop.reconciler.listening) == 4
+        await until(lambda: len(loop.reconciler.listening) == len(NAMES))
         assert loop.capture.entries == {}
         assert not loop.reconciler.ready.is_set()
         loop.capture.gate.set()
         await asyncio.wait_for(loop.reconciler.ready.wait(), 5)
         assert sorted(one.address for one in loop.capture.entries) == ADDRESSES
         assert loop.capture.listened == [True] * len(NAMES)
-        assert loop.capture.changes == 3
+        assert loop.capture.changes == 2
 
 
 async def test_what_is_taken_away_is_gone_before_the_next_portion(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from userproxy.core.plan import Plan
 from userproxy.core.service_events import Change
@@ -42,6 +42,8 @@ class Captured:
         self._changed = changed
         self._retries = Retries()
         self._under_way: asyncio.Task[None] | None = None
+        self._add: list[CaptureEntry] = []
+        self._remove: list[CaptureEntry] = []
         self._entries: dict[Frontend, CaptureEntry] = {}
 
     async def change(
@@ -49,21 +51,21 @@ class Captured:
     ) -> None:
         """Release and capture the frontends that `step` names, as far as somebody listens for them.
 
-        This goes on in `under_way` until `settled` returns. A failure is told in `error`, not raised.
+        This goes on in `under_way` until `settled` returns; what comes while the kernel is busy is then written at once. A
+        failure is told in `error`, not raised.
         """
         add, remove = self._differences(step, listening)
-        if not add and not remove:
-            return
-        await self.settled()
-        # After a failure the kernel is not where we think it is; the next look writes everything anew.
-        if not self.error:
-            self._under_way = under_way.create_task(self._change(add, remove), name="capture")
+        if remove:
+            await self.settled()
+        self._add += add
+        self._remove += remove
+        if self._under_way is None and (self._add or self._remove):
+            self._under_way = under_way.create_task(self._write(), name="capture")
 
     async def settled(self) -> None:
-        """Return when the last change has been made or has failed."""
-        if self._under_way is not None:
+        """Return when all changes have been made or have failed."""
+        while self._under_way is not None:
             await self._under_way
-            self._under_way = None
 
     async def look(self) -> bool:
         """Make the kernel hold exactly what it should; return whether that works again after it had failed."""
@@ -85,11 +87,18 @@ class Captured:
             self._tell(_RESTORED)
         return False
 
-    async def _change(self, add: Sequence[CaptureEntry], remove: Sequence[CaptureEntry]) -> None:
+    async def _write(self) -> None:
         try:
-            await self._capture.change(add, remove)
+            # After a failure the kernel is not where we think it is; the next look writes everything anew.
+            while (self._add or self._remove) and not self.error:
+                add, self._add = self._add, []
+                remove, self._remove = self._remove, []
+                await self._capture.change(add, remove)
         except CaptureError as error:
             self._failed(error)
+        finally:
+            self._add, self._remove = [], []
+            self._under_way = None
 
     def _differences(
         self, step: Plan, listening: Mapping[ListenerSpec, Address]
