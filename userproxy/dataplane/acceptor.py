@@ -125,8 +125,11 @@ class Acceptor:
                 self._changed[port] = bool(port.counters.active)
         return [(port.key, port.counters) for port in taken]
 
-    def listen(self, spec: ListenerSpec, sock: socket.socket) -> None:
-        """Take connections or datagrams from `sock` for the Service port of `spec`."""
+    def listen(self, spec: ListenerSpec, sock: socket.socket, *, registered: bool = False) -> None:
+        """Take connections or datagrams from `sock` for the Service port of `spec`.
+
+        `registered`: the reactor watches a TCP `sock` already, and keeps its place among the workers that wait for it.
+        """
         port = self.ports[spec.key]
         listener: Listener | DatagramListener
         if spec.is_udp:
@@ -134,6 +137,8 @@ class Acceptor:
         else:
             listener = Listener(self, spec, sock, port)
             port.listeners.append(listener)
+            if registered:
+                listener.take_over()
         self.listeners[spec] = listener
         listener.register()
 

@@ -66,7 +66,8 @@ class SleepingPorts:
         for index, (known, sock) in enumerate(sleeper.listeners if sleeper else ()):
             if sleeper and known == spec:
                 del sleeper.listeners[index]
-                self._unregister(sock)
+                self.reactor.epoll.unregister(sock.fileno())
+                del self.reactor.targets[sock.fileno()]
                 return sock
         return None
 
@@ -76,15 +77,9 @@ class SleepingPorts:
             self._ports.pop(key, None)
 
     def take(self, key: PortKey) -> tuple[bytes, list[tuple[ListenerSpec, socket.socket]]]:
-        """Return what is kept of a port, and its listeners, which are registered no more. It sleeps no longer."""
+        """Return what is kept of a port, and its listeners, which stay registered for whoever takes them; it is awake."""
         sleeper = self._ports.pop(key)
-        for _, sock in sleeper.listeners:
-            self._unregister(sock)
         return sleeper.encoded, sleeper.listeners
-
-    def _unregister(self, sock: socket.socket) -> None:
-        self.reactor.epoll.unregister(sock.fileno())
-        del self.reactor.targets[sock.fileno()]
 
 
 class _Sleeper:

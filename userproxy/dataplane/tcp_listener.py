@@ -69,6 +69,11 @@ class Listener:
             reactor.epoll.register(descriptor, LISTEN_EVENTS)
             self.parked = False
 
+    def take_over(self) -> None:
+        """Get the events of the socket, which the reactor watches for another target already."""
+        self.acceptor.reactor.targets[self.sock.fileno()] = self
+        self.parked = False
+
     def unregister(self) -> None:
         """Take no connection until `register`; the kernel queues them meanwhile."""
         if not self.parked:

@@ -172,7 +172,7 @@ class Worker:
         if self._acceptor is not None:
             self._acceptor.serve([compact_serving(self._share(decode_serving(encoded)))], self._start)
             for spec, sock in listeners:
-                self._listen(self._acceptor, spec, sock)
+                self._acceptor.listen(spec, sock, registered=True)
 
     def _share(self, serving: Serving) -> Serving:
         """Return what this worker's part of the limit on connections is, rounded up."""
