@@ -9,7 +9,7 @@ import pytest
 
 from tests.build import endpoint_slice, key, service, services, slices
 from tests.dataplane.rig import until
-from tests.reconcile.rig import running
+from tests.reconcile.rig import Loop, running
 from userproxy.reconcile import loop as reconcile_loop
 
 NAMES = ("a", "b", "c", "d", "e")
@@ -18,16 +18,22 @@ ALL = services(*(service(one, address) for one, address in zip(NAMES, ADDRESSES,
 ALL_UP = slices(*(endpoint_slice(f"{one}-1", one, "127.0.0.1", ports={"": 9}) for one in NAMES))
 
 
+async def opened_behind_a_gate(loop: Loop) -> asyncio.Event:
+    """Feed all Services to a loop whose capture waits for the event that is returned; their listeners are open then."""
+    loop.capture.gate = gate = asyncio.Event()
+    loop.reconciler.feed(ALL)
+    loop.reconciler.feed(ALL_UP)
+    await until(lambda: len(loop.reconciler.listening) == len(NAMES))
+    return gate
+
+
 async def test_listeners_are_opened_while_those_before_are_captured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconcile_loop, "PORTION", 2)
     async with running() as loop:
-        loop.capture.gate = asyncio.Event()
-        loop.reconciler.feed(ALL)
-        loop.reconciler.feed(ALL_UP)
-        await until(lambda: len(loop.reconciler.listening) == len(NAMES))
+        gate = await opened_behind_a_gate(loop)
         assert loop.capture.entries == {}
         assert not loop.reconciler.ready.is_set()
-        loop.capture.gate.set()
+        gate.set()
         await asyncio.wait_for(loop.reconciler.ready.wait(), 5)
         assert sorted(one.address for one in loop.capture.entries) == ADDRESSES
         assert loop.capture.listened == [True] * len(NAMES)
@@ -81,8 +87,5 @@ async def test_listeners_that_fail_in_many_portions_are_tried_again_as_soon_as_o
 
 async def test_the_end_does_not_wait_for_a_change_of_capture() -> None:
     async with running() as loop:
-        loop.capture.gate = asyncio.Event()
-        loop.reconciler.feed(ALL)
-        loop.reconciler.feed(ALL_UP)
-        await until(lambda: len(loop.reconciler.listening) == len(NAMES))
+        await opened_behind_a_gate(loop)
     assert loop.capture.entries == {}

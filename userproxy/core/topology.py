@@ -36,8 +36,6 @@ def topology_mode(ready: Sequence[Endpoint], node: str, zone: str) -> str:
 
     All or nothing: one ready endpoint without a hint of a kind switches that kind off.
     """
-    if not ready[0].nodes and not ready[0].zones:
-        return "all"
     if all(endpoint.nodes for endpoint in ready) and any(node in endpoint.nodes for endpoint in ready):
         return "node"
     if all(endpoint.zones for endpoint in ready) and any(zone in endpoint.zones for endpoint in ready):

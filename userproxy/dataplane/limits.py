@@ -23,9 +23,10 @@ MAX_FLOWS = 32768
 """UDP flows of one worker, whatever the machine allows: at 2 KiB of kernel memory each."""
 
 
-def descriptor_limit() -> int:
-    """Raise the soft descriptor limit to the hard one and return how many connections fit under it."""
-    return connections_under(_raise_limit())
+def descriptor_limit(wanted: int = 0) -> int:
+    """Raise the soft descriptor limit to the hard one and return `wanted`, for 0 how many connections fit under it."""
+    fitting = connections_under(_raise_limit())
+    return wanted or fitting
 
 
 def make_room() -> None:

@@ -56,8 +56,7 @@ class LocalPlane:
     """Listeners and one acceptor in this process. One writer: the reconcile loop."""
 
     def __init__(self, settings: PlaneSettings) -> None:
-        fitting = descriptor_limit()
-        limit = settings.max_connections or fitting
+        limit = descriptor_limit(settings.max_connections)
         self._reactor = Reactor()
         self._listeners = Listeners()
         self.affinity = AffinityRecords(settings.affinity_clients)

@@ -68,11 +68,10 @@ def bound_socket(address: str, port: int) -> socket.socket:
 
 def handed_over(spec: ListenerSpec, descriptor: int) -> socket.socket:
     """Return the socket of `spec` that came as `descriptor`, without asking the kernel three times what it is."""
-    family = socket.AF_INET if spec.key.family is Family.IPV4 else socket.AF_INET6
     kind, protocol = (
         (socket.SOCK_DGRAM, socket.IPPROTO_UDP) if spec.is_udp else (socket.SOCK_STREAM, socket.IPPROTO_TCP)
     )
-    return socket.socket(family, kind, protocol, descriptor)
+    return socket.socket(address_family(spec.address), kind, protocol, descriptor)
 
 
 def tune(sock: _socket.socket, settings: SocketSettings) -> None:

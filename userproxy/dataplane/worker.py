@@ -152,13 +152,16 @@ class Worker:
 
     def _serve(self, acceptor: Acceptor, encoded: msgspec.Raw) -> None:
         head = decode_head(encoded)
-        if head.key not in acceptor.ports:
-            # A copy, so that the whole message need not stay for it.
-            self._sleeping.put(head.key, bytes(encoded))
-            if not may_sleep(head):
-                self._wake(head.key)
-        else:
-            acceptor.serve([compact_serving(self._share(decode_serving(encoded)))], self._start)
+        if head.key in acceptor.ports:
+            self._take_up(acceptor, encoded)
+            return
+        # A copy, so that the whole message need not stay for it.
+        self._sleeping.put(head.key, bytes(encoded))
+        if not may_sleep(head):
+            self._wake(head.key)
+
+    def _take_up(self, acceptor: Acceptor, encoded: bytes | msgspec.Raw) -> None:
+        acceptor.serve([compact_serving(self._share(decode_serving(encoded)))], self._start)
 
     def _listen(self, acceptor: Acceptor, spec: ListenerSpec, sock: socket.socket) -> None:
         if spec.key in self._sleeping:
@@ -170,7 +173,7 @@ class Worker:
         """Take up a Service port that nobody has used until now."""
         encoded, listeners = self._sleeping.take(key)
         if self._acceptor is not None:
-            self._acceptor.serve([compact_serving(self._share(decode_serving(encoded)))], self._start)
+            self._take_up(self._acceptor, encoded)
             for spec, sock in listeners:
                 self._acceptor.listen(spec, sock, registered=True)
 
@@ -183,8 +186,7 @@ class Worker:
         return structs.replace(serving, options=options)
 
     def _set_up(self, setup: Setup) -> None:
-        fitting = descriptor_limit()
-        limit = setup.max_connections or fitting
+        limit = descriptor_limit(setup.max_connections)
         self._index = setup.index
         self._start = setup.index / setup.workers
         self._workers = setup.workers
